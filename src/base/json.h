@@ -1,0 +1,23 @@
+/*
+ * json - reading JSON
+ *
+ * The home of jansson: nothing else includes its header. Strings may hold no NUL; numbers are int64 or
+ * double; a repeated key is an error. Writing JSON is base/writer.h.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+struct json_place {
+    char detail[160]; // what is wrong, in words
+    int line, column; // from 1
+};
+
+// Parses exactly one value. The result is the caller's (json_decref).
+enum status json_read(const char *text, size_t size, json_t **ret, struct json_place *ret_place);
+
+// Compact text with keys in the order given. Free with free(). NULL for NULL.
+char *json_write(const json_t *value, size_t *ret_size);

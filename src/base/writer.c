@@ -1,0 +1,195 @@
+#include "base/writer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct writer writer_on(struct buffer *to)
+{
+    return (struct writer){.to = to};
+}
+
+static void before_value(struct writer *w)
+{
+    if (w->comma)
+        buffer_byte(w->to, ',');
+    w->comma = true;
+}
+
+static void open(struct writer *w, char bracket)
+{
+    before_value(w);
+    buffer_byte(w->to, bracket);
+    w->comma = false;
+    w->depth++;
+}
+
+static void close(struct writer *w, char bracket)
+{
+    assert(w->depth > 0);
+    w->depth--;
+    buffer_byte(w->to, bracket);
+    w->comma = true;
+}
+
+void writer_object(struct writer *w)
+{
+    open(w, '{');
+}
+
+void writer_end_object(struct writer *w)
+{
+    close(w, '}');
+}
+
+void writer_array(struct writer *w)
+{
+    open(w, '[');
+}
+
+void writer_end_array(struct writer *w)
+{
+    close(w, ']');
+}
+
+void writer_key(struct writer *w, const char *key)
+{
+    before_value(w);
+    w->comma = false;
+    buffer_byte(w->to, '"');
+    buffer_text(w->to, key); // our own keys need no escape
+    buffer_add(w->to, "\":", 2);
+}
+
+// How many bytes the UTF-8 sequence at `s` has; 0 where it is none (RFC 3629).
+static size_t utf8_length(const unsigned char *s, size_t size)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4 || n > size)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return n;
+}
+
+static void escape(struct buffer *to, unsigned char c)
+{
+    static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    for (const char *p = shorts; *p; p += 2)
+        if ((unsigned char)*p == c) {
+            buffer_add(to, (char[]){'\\', p[1]}, 2);
+            return;
+        }
+    buffer_format(to, "\\u%04x", c);
+}
+
+void writer_text_sized(struct writer *w, const char *text, size_t size)
+{
+    before_value(w);
+    buffer_byte(w->to, '"');
+    const unsigned char *s = (const unsigned char *)text;
+    size_t plain = 0; // start of the stretch not yet copied
+    for (size_t i = 0; i < size;) {
+        unsigned char c = s[i];
+        if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
+        size_t n = utf8_length(s + i, size - i);
+        if (n > 1) {
+            i += n;
+            continue;
+        }
+        buffer_add(w->to, text + plain, i - plain);
+        if (n == 0)
+            buffer_text(w->to, "\xEF\xBF\xBD");
+        else
+            escape(w->to, c);
+        plain = ++i;
+    }
+    buffer_add(w->to, text + plain, size - plain);
+    buffer_byte(w->to, '"');
+}
+
+void writer_text(struct writer *w, const char *text)
+{
+    if (text)
+        writer_text_sized(w, text, strlen(text));
+    else
+        writer_null(w);
+}
+
+void writer_int(struct writer *w, int64_t n)
+{
+    before_value(w);
+    buffer_int(w->to, n);
+}
+
+void writer_real(struct writer *w, double n)
+{
+    if (!isfinite(n)) {
+        writer_null(w);
+        return;
+    }
+    before_value(w);
+    buffer_format(w->to, "%.10g", n);
+}
+
+void writer_bool(struct writer *w, bool b)
+{
+    before_value(w);
+    buffer_text(w->to, b ? "true" : "false");
+}
+
+void writer_null(struct writer *w)
+{
+    before_value(w);
+    buffer_text(w->to, "null");
+}
+
+void writer_moment(struct writer *w, wall t)
+{
+    if (!wall_is_set(t)) {
+        writer_null(w);
+        return;
+    }
+    char text[MOMENT_TEXT];
+    wall_format(t, text);
+    before_value(w);
+    buffer_byte(w->to, '"');
+    buffer_add(w->to, text, MOMENT_TEXT - 1);
+    buffer_byte(w->to, '"');
+}
+
+void writer_ms(struct writer *w, int64_t us)
+{
+    if (us < 0) {
+        writer_null(w);
+        return;
+    }
+    before_value(w);
+    buffer_int(w->to, us / 1000);
+    int64_t rest = us % 1000;
+    if (rest) {
+        char digits[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                          (char)('0' + rest % 10)};
+        buffer_add(w->to, digits, sizeof digits);
+    }
+}
+
+void writer_raw(struct writer *w, const char *json, size_t size)
+{
+    if (!json) {
+        writer_null(w);
+        return;
+    }
+    before_value(w);
+    buffer_add(w->to, json, size);
+}

@@ -1,0 +1,18 @@
+/*
+ * event - what happened, for GET /v1/events
+ *
+ * Events of one turn are kept together as one row of the store's journal, JSON objects one per line:
+ * {"type": "run.succeeded", "at": "...", "task": "nightly", "run": "run_...", ...}
+ * An event's id for Last-Event-ID is "<turn>-<line>", counted from 1 and 0.
+ */
+#pragma once
+
+#include "base/writer.h"
+#include "core/run.h"
+
+// "run.created", "run.running", "run.succeeded", "run.waiting", "run.failed", ...
+void event_run(struct buffer *journal, wall now, const struct run *run, enum run_state state, const char *reason);
+// "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
+void event_attempt(struct buffer *journal, wall now, const char *task, const struct attempt *attempt);
+// "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
+void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision, const char *by, const char *note);

@@ -1,0 +1,118 @@
+/*
+ * task - what is to be done and how it must behave
+ *
+ * The decoded, validated form of the object that users write in JSON or YAML (design, 5). Immutable once made, shared by
+ * reference between threads. `definition` is its canonical JSON: two definitions that mean the same have the same text, so
+ * comparing texts tells whether an edit changes anything.
+ *
+ * One decoder serves PUT, PATCH, apply, YAML files and the inline targets of POST /v1/runs.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/json.h"
+#include "base/moment.h"
+#include "core/fault.h"
+#include "core/schedule.h"
+
+#define TASK_NAME_MAX 100      // [a-z0-9][a-z0-9._-]*
+#define TASK_SCHEDULES_MAX 16
+#define TASK_PAYLOAD_MAX (256 << 10)
+#define TASK_DEFINITION_MAX (512 << 10)
+
+enum target_kind { TARGET_HTTP, TARGET_COMMAND };
+
+struct pair { // a header, or an environment variable
+    char *name, *value;
+};
+
+struct target {
+    enum target_kind kind;
+    struct {
+        char *method; // upper case; POST where not said
+        char *url;    // http or https, absolute
+        struct pair *headers;
+        size_t header_count;
+        char *body; // sent instead of the payload; NULL: the payload
+    } http;
+    struct {
+        char **argv; // NULL-terminated, at least one
+        struct pair *env;
+        size_t env_count;
+        char *cwd;   // NULL: the server's
+        char *stdin_text; // NULL: the payload, if any
+    } command;
+};
+
+enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
+
+struct retry {
+    int max_attempts;    // 1..100; 3 where not said
+    enum backoff backoff; // exponential where not said
+    int64_t initial_us;  // 5s where not said
+    int64_t max_us;      // 10m where not said
+};
+
+struct expect {
+    int status_least, status_most; // 200..299 where not said; a single status has both the same
+    struct pair *headers;          // must be present with exactly this value
+    size_t header_count;
+    json_t *json;                  // {"/pointer": value}, or NULL
+    int exit_code;                 // 0 where not said
+    int64_t max_duration_us;       // 0: none
+};
+
+struct runbook { // each NULL where not said
+    char *owner, *expected_input, *expected_result, *rollback, *noticed_at;
+};
+
+struct task {
+    atomic_int references;
+    char *name;       // NULL for the inline target of a one-off
+    char *definition; // canonical JSON, without the name
+    size_t definition_size;
+    char *summary;
+    struct schedule *schedules;
+    size_t schedule_count;
+    struct target target;
+    char *payload; // JSON text, or NULL
+    size_t payload_size;
+    int64_t timeout_us; // 30s where not said; at most 24h
+    struct retry retry;
+    struct expect expect;
+    struct runbook runbook;
+    char *signing_secret; // the name of a secret in the server's configuration; NULL: the default one
+    uint64_t lane;        // runs of one lane share an endpoint: a hash of scheme, host and port, or of "command"
+};
+
+struct task *task_hold(struct task *task); // one more reference
+void task_drop(struct task *task);         // NULL is fine
+
+// Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`, `expect` where the task does not say;
+// they become part of the definition. `pointer` is where value stands in the whole document. On STATUS_OK one reference is the
+// caller's. STATUS_INVALID: faults say what and where.
+enum status task_decode(const char *name, const json_t *value, const json_t *defaults, const char *pointer,
+                        struct faults *faults, struct task **ret);
+
+// The same from its canonical text, as the store keeps it. STATUS_INVALID only for a store written by another version.
+enum status task_decode_text(const char *name, const char *definition, size_t size, struct task **ret);
+
+// STATUS_INVALID with a fault at `pointer` unless `name` is a task's name.
+enum status task_check_name(const char *name, const char *pointer, struct faults *faults);
+
+// A set of definitions: the body of POST /v1/apply and the content of punctual.yaml.
+struct task_set {
+    struct task **tasks; // by name in the order written; references
+    size_t count;
+};
+void task_set_done(struct task_set *set);
+
+// Decodes {"version": 1, "defaults": {...}, "tasks": {name: {...}}}. Unknown fields are faults.
+enum status task_set_decode(const json_t *value, struct faults *faults, struct task_set *ret);
+
+// Which top-level fields differ between two canonical definitions: a JSON array of
+// {"field": "/schedule/cron", "before": ..., "after": ...}, down to the leaves. New reference.
+json_t *task_diff(const struct task *before, const struct task *after);
+// Whether the schedules differ (an edit that does so bumps the generation).
+bool task_same_schedules(const struct task *a, const struct task *b);
