@@ -26,9 +26,11 @@ static void write_run_id(struct writer *w, const char *key, run_id id)
 }
 
 static const char *const run_types[RUN_STATE_COUNT] = {
-    [RUN_SCHEDULED] = "run.created",     [RUN_DUE] = "run.due",         [RUN_RUNNING] = "run.running",
-    [RUN_WAITING] = "run.waiting",       [RUN_SUCCEEDED] = "run.succeeded", [RUN_FAILED] = "run.failed",
-    [RUN_CANCELED] = "run.canceled",     [RUN_MISSED] = "run.missed",   [RUN_SKIPPED] = "run.skipped",
+    [RUN_SCHEDULED] = "run.created",   [RUN_DUE] = "run.due",
+    [RUN_RUNNING] = "run.running",     [RUN_WAITING] = "run.waiting",
+    [RUN_SUCCEEDED] = "run.succeeded", [RUN_FAILED] = "run.failed",
+    [RUN_CANCELED] = "run.canceled",   [RUN_MISSED] = "run.missed",
+    [RUN_SKIPPED] = "run.skipped",
 };
 
 void event_run(struct buffer *journal, wall now, const struct event_run *event)
@@ -91,7 +93,8 @@ void event_attempt(struct buffer *journal, wall now, const char *task, const str
     end(&w);
 }
 
-void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision, const char *by, const char *note)
+void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision,
+                const char *by, const char *note)
 {
     struct writer w = begin(journal, now, type);
     writer_key(&w, "task");

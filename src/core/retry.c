@@ -11,7 +11,8 @@ int64_t retry_full_wait(const struct retry *retry, int number)
     return wait < retry->max_us ? wait : retry->max_us;
 }
 
-int64_t retry_wait(const struct retry *retry, int number, int64_t retry_after_us, struct random *chance)
+int64_t retry_wait(const struct retry *retry, int number, int64_t retry_after_us,
+                   struct random *chance)
 {
     int64_t full = retry_full_wait(retry, number);
     int64_t half = full / 2;

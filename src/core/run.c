@@ -12,7 +12,8 @@ static const struct {
     const char *name;
     unsigned may; // states it may enter next; none: final
 } rules[RUN_STATE_COUNT] = {
-    // `due` is how a scheduled or waiting run reads once its time has come, so those two move as it does.
+    // `due` is how a scheduled or waiting run reads once its time has come, so those two move as it
+    // does.
     [RUN_SCHEDULED] = {"scheduled",
                        TO(DUE) | TO(RUNNING) | TO(CANCELED) | TO(MISSED) | TO(SKIPPED)},
     [RUN_DUE] = {"due", TO(RUNNING) | TO(CANCELED) | TO(MISSED) | TO(SKIPPED)},
@@ -159,7 +160,8 @@ static void write_result(struct writer *w, const struct attempt *attempts, size_
     json_decref(value);
 }
 
-void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts, size_t count)
+void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts,
+               size_t count)
 {
     writer_object(w);
     writer_key(w, "id");
@@ -202,7 +204,8 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     writer_end_object(w);
 }
 
-struct verdict run_after_attempt(const struct retry *retry, const struct attempt *a, wall now, struct random *chance)
+struct verdict run_after_attempt(const struct retry *retry, const struct attempt *a, wall now,
+                                 struct random *chance)
 {
     struct verdict verdict = {.state = RUN_FAILED, .due_at = WALL_NONE};
     const char *error = a->error ? a->error : attempt_outcome_text(a->outcome);
