@@ -1,4 +1,5 @@
 // A whole set of definitions in one turn: all of it or, with dry_run, only the plan.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

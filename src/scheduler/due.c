@@ -23,8 +23,7 @@ static bool is_loaded(const struct due *due, wall due_at, run_id run)
 
 static void hold(struct due *due, const struct due_row *row)
 {
-    heap_add(&due->heap,
-             (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
+    heap_add(&due->heap, (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
 }
 
 void due_add(struct due *due, const struct due_row *row)
@@ -40,8 +39,8 @@ bool due_take(struct due *due, wall until, struct due_row *ret)
         return false;
     struct heap_entry entry;
     heap_take(&due->heap, &entry);
-    *ret = (struct due_row){
-        .run = {(int64_t)entry.order}, .due_at = {entry.key}, .lane = entry.item};
+    *ret =
+        (struct due_row){.run = {(int64_t)entry.order}, .due_at = {entry.key}, .lane = entry.item};
     return true;
 }
 
@@ -67,8 +66,7 @@ enum status due_load(struct due *due, struct store *store, wall now)
     static _Thread_local struct due_row rows[CHUNK];
     wall until = wall_plus(now, due->horizon_us);
     size_t count;
-    enum status status =
-        store_load_due(store, due->edge, due->edge_id, until, CHUNK, rows, &count);
+    enum status status = store_load_due(store, due->edge, due->edge_id, until, CHUNK, rows, &count);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < count; i++)

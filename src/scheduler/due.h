@@ -1,9 +1,9 @@
 /*
  * due - which run falls due next
  *
- * A heap in memory over the runs whose time comes within a horizon, ordered by due time, then by id. It is a hint and
- * never the truth: only the store may say that a run starts. What is canceled or moved stays in it and is found out
- * when it is claimed. After a restart it is filled again.
+ * A heap in memory over the runs whose time comes within a horizon, ordered by due time, then by
+ * id. It is a hint and never the truth: only the store may say that a run starts. What is canceled
+ * or moved stays in it and is found out when it is claimed. After a restart it is filled again.
  *
  * Everything that is due at or before `edge` is in memory; what is later is only in the store.
  *
@@ -33,7 +33,8 @@ bool due_take(struct due *due, wall until, struct due_row *ret);
 // The earliest instant held; WALL_NEVER when empty.
 wall due_first(const struct due *due);
 
-// Loads the next stretch from the store, if the horizon is near its end and there is room. At most one chunk.
+// Loads the next stretch from the store, if the horizon is near its end and there is room. At most
+// one chunk.
 enum status due_load(struct due *due, struct store *store, wall now);
 // When due_load should be called next; <= now while there is more to load.
 wall due_load_at(const struct due *due, wall now);

@@ -67,7 +67,8 @@ static uint64_t name_key(const char *name)
 }
 
 // Decodes and keeps a record just read; takes it over whatever comes of it.
-static enum status keep_task(struct known *known, struct task_record *record, struct known_task **ret)
+static enum status keep_task(struct known *known, struct task_record *record,
+                             struct known_task **ret)
 {
     struct task *task;
     enum status status =
@@ -146,8 +147,8 @@ enum status known_definition_row(struct known *known, struct task *task, wall no
         return STATUS_OK;
     }
     int64_t row;
-    enum status status = store_keep_definition(known->store, task->definition,
-                                               task->definition_size, now, &row);
+    enum status status =
+        store_keep_definition(known->store, task->definition, task->definition_size, now, &row);
     if (status != STATUS_OK)
         return status;
     entry = map_get(&known->by_row, (uint64_t)row);
@@ -165,8 +166,7 @@ enum status known_definition(struct known *known, int64_t revision_id, struct ta
         char *name, *text;
         size_t size;
         struct task *task;
-        enum status status =
-            store_load_definition(known->store, revision_id, &name, &text, &size);
+        enum status status = store_load_definition(known->store, revision_id, &name, &text, &size);
         if (status != STATUS_OK)
             return status;
         status = task_decode_text(name, text, size, &task);

@@ -38,7 +38,8 @@ static void head(struct buffer *to, const char *name, const char *type, const ch
     buffer_format(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void single(struct buffer *to, const char *name, const char *type, const char *help, double value)
+static void single(struct buffer *to, const char *name, const char *type, const char *help,
+                   double value)
 {
     head(to, name, type, help);
     buffer_format(to, "%s %.10g\n", name, value);
@@ -68,8 +69,8 @@ static void write_attempts(const struct metrics *metrics, struct buffer *to)
 {
     head(to, "punctual_attempts_total", "counter", "Attempts that ended, by outcome.");
     for (unsigned i = 0; i < ATTEMPT_OUTCOME_COUNT; i++)
-        buffer_format(to, "punctual_attempts_total{outcome=\"%s\"} %llu\n",
-                      attempt_outcome_text(i), (unsigned long long)metrics->attempts[i]);
+        buffer_format(to, "punctual_attempts_total{outcome=\"%s\"} %llu\n", attempt_outcome_text(i),
+                      (unsigned long long)metrics->attempts[i]);
 }
 
 void answer_metrics(struct scheduler *s, wall now, struct message *m)
@@ -91,12 +92,14 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
     single(to, "punctual_running", "gauge", "Attempts under way.", (double)s->flights.count);
     single(to, "punctual_waiting_for_endpoint", "gauge",
            "Runs that are due and wait for room at their endpoint.", (double)s->lanes.ready);
-    single(to, "punctual_due_held", "gauge", "Runs held in the due index.", (double)s->due.heap.count);
-    single(to, "punctual_lag_seconds", "gauge", "Age of the oldest run that is due and not started.",
-           (double)pulse.lag_us / 1e6);
-    single(to, "punctual_turns_total", "counter", "Turns of the scheduler.", (double)metrics->turns);
+    single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
+           (double)s->due.heap.count);
+    single(to, "punctual_lag_seconds", "gauge",
+           "Age of the oldest run that is due and not started.", (double)pulse.lag_us / 1e6);
+    single(to, "punctual_turns_total", "counter", "Turns of the scheduler.",
+           (double)metrics->turns);
     single(to, "punctual_messages_total", "counter", "Messages the turns have taken.",
            (double)metrics->messages);
-    single(to, "punctual_start_time_seconds", "gauge", "When the server started, in seconds since 1970.",
-           (double)s->started.us / 1e6);
+    single(to, "punctual_start_time_seconds", "gauge",
+           "When the server started, in seconds since 1970.", (double)s->started.us / 1e6);
 }

@@ -1,5 +1,6 @@
-// Occurrences become runs. A run is unique by (task, generation, nominal instant) and is written in the transaction that moves
-// the cursor; the next occurrence comes from the schedule, never from the run before.
+// Occurrences become runs. A run is unique by (task, generation, nominal instant) and is written in
+// the transaction that moves the cursor; the next occurrence comes from the schedule, never from
+// the run before.
 #include <stdio.h>
 
 #include "scheduler/state.h"
@@ -11,16 +12,15 @@
 static void hold_cursor(struct scheduler *s, const struct cursor *cursor)
 {
     if (cursor->next_at.us <= s->cursors_covered.us)
-        heap_add(&s->cursors,
-                 (struct heap_entry){
-                     .key = cursor->next_at.us,
-                     .order = (uint64_t)cursor->task,
-                     .item = (uint64_t)cursor->generation << 32 | (uint64_t)cursor->schedule});
+        heap_add(&s->cursors, (struct heap_entry){.key = cursor->next_at.us,
+                                                  .order = (uint64_t)cursor->task,
+                                                  .item = (uint64_t)cursor->generation << 32 |
+                                                          (uint64_t)cursor->schedule});
 }
 
 // Moves one cursor behind `after`.
-static enum status move_cursor(struct scheduler *s, const struct schedule *schedule, struct cursor *cursor,
-                               wall after)
+static enum status move_cursor(struct scheduler *s, const struct schedule *schedule,
+                               struct cursor *cursor, wall after)
 {
     struct occurrence next;
     bool more = schedule_next(schedule, after, &next);
@@ -32,7 +32,8 @@ static enum status move_cursor(struct scheduler *s, const struct schedule *sched
     return status;
 }
 
-enum status plan_task(struct scheduler *s, wall now, const struct task_record *record, const struct task *task)
+enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
+                      const struct task *task)
 {
     enum status status = store_drop_cursors(s->store, record->id);
     for (size_t i = 0; i < task->schedule_count && status == STATUS_OK; i++) {
@@ -161,9 +162,11 @@ void load_cursors(struct scheduler *s, wall now)
         return;
     static _Thread_local struct cursor rows[CHUNK];
     size_t count = CHUNK;
-    // All of the stretch at once: a cursor that moves meanwhile must find its place either loaded or not.
+    // All of the stretch at once: a cursor that moves meanwhile must find its place either loaded
+    // or not.
     while (count == CHUNK) {
-        if (!went_well(s, store_load_cursors(s->store, &s->cursor_edge, until, CHUNK, rows, &count)))
+        if (!went_well(s,
+                       store_load_cursors(s->store, &s->cursor_edge, until, CHUNK, rows, &count)))
             return;
         wall covered = s->cursors_covered;
         s->cursors_covered = until; // so that hold_cursor keeps them

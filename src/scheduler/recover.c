@@ -1,4 +1,5 @@
-// What ran when the last process ended: those attempts are lost. They count, and the runs are tried again.
+// What ran when the last process ended: those attempts are lost. They count, and the runs are tried
+// again.
 #include "base/memory.h"
 #include "scheduler/state.h"
 

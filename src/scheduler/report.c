@@ -12,11 +12,13 @@ static void bury_if_deleted(struct scheduler *s, int64_t task_id, struct verdict
         !went_well(s, known_task_by_id(&s->known, task_id, &known)) || !known->record.deleted)
         return;
     verdict->state = RUN_FAILED;
-    snprintf(verdict->reason, sizeof verdict->reason, "the task was deleted, so it is not tried again");
+    snprintf(verdict->reason, sizeof verdict->reason,
+             "the task was deleted, so it is not tried again");
 }
 
 // Standard Webhooks 1.0: an endpoint that answers 410 Gone wants no more deliveries.
-static void pause_if_gone(struct scheduler *s, wall now, const struct attempt *attempt, int64_t task_id)
+static void pause_if_gone(struct scheduler *s, wall now, const struct attempt *attempt,
+                          int64_t task_id)
 {
     struct known_task *known;
     if (!attempt->gone || !task_id || !went_well(s, known_task_by_id(&s->known, task_id, &known)))
@@ -47,8 +49,11 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     if (!went_well(s, status))
         return;
     note_run(s, now,
-             &(struct event_run){.task = task->name, .run = attempt->run, .state = verdict.state,
-                                 .due_at = verdict.due_at, .reason = verdict.reason},
+             &(struct event_run){.task = task->name,
+                                 .run = attempt->run,
+                                 .state = verdict.state,
+                                 .due_at = verdict.due_at,
+                                 .reason = verdict.reason},
              task_id);
     if (verdict.state == RUN_WAITING)
         due_add(&s->due, &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id});

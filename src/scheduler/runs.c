@@ -1,4 +1,5 @@
 // Runs that somebody asks for, cancels, or wants once more.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static void reply_with_run(struct message *m, wall now, const struct run *run)
     m->reply.run = run->id;
 }
 
-// --- idempotency ------------------------------------------------------------------------------------------------------
+// --- idempotency
+// ------------------------------------------------------------------------------------------------------
 
 // Every single run's answer begins with its id, so a repeated one can name it again.
 static run_id run_in(const char *body, size_t size)
@@ -49,8 +51,9 @@ static bool answered_before(struct scheduler *s, wall now, struct message *m)
     if (!went_well(s, status))
         return true;
     if (fingerprint != m->fingerprint) {
-        refuse(m, STATUS_MISMATCH,
-               "this Idempotency-Key came before with another request: use a new key for a new one");
+        refuse(
+            m, STATUS_MISMATCH,
+            "this Idempotency-Key came before with another request: use a new key for a new one");
     } else {
         buffer_add(&m->reply.body, body, size);
         m->reply.created = m->reply.replayed = true;
@@ -67,7 +70,8 @@ static void remember_answer(struct scheduler *s, wall now, const struct message 
                                     m->reply.body.size, wall_plus(now, s->options.key_life_us)));
 }
 
-// --- creating ---------------------------------------------------------------------------------------------------------
+// --- creating
+// ---------------------------------------------------------------------------------------------------------
 
 // Whether a new run of this task may be made. Otherwise the message is answered.
 static bool may_run(struct message *m, const struct known_task *known, const char *name)
@@ -83,7 +87,8 @@ static bool may_run(struct message *m, const struct known_task *known, const cha
     return false;
 }
 
-// All wishes can be granted: a batch is all or nothing, so this is asked before anything is written.
+// All wishes can be granted: a batch is all or nothing, so this is asked before anything is
+// written.
 static bool can_grant(struct scheduler *s, struct message *m)
 {
     for (size_t i = 0; i < m->wish_count; i++) {
@@ -176,7 +181,8 @@ void answer_create_runs(struct scheduler *s, wall now, struct message *m)
     remember_answer(s, now, m);
 }
 
-// --- cancel and retry -------------------------------------------------------------------------------------------------
+// --- cancel and retry
+// -------------------------------------------------------------------------------------------------
 
 static bool find_run(struct scheduler *s, struct message *m, struct run *ret)
 {
@@ -202,8 +208,8 @@ static void cancel(struct scheduler *s, wall now, struct message *m, struct run 
         order->run = run->id;
         send_order(s, order);
     }
-    note_run(s, now,
-             &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason}, run->task);
+    note_run(s, now, &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason},
+             run->task);
     run->state = RUN_CANCELED;
     run->finished_at = now;
     free(run->reason);

@@ -23,11 +23,16 @@ const struct scheduler_options scheduler_defaults = {
 };
 
 static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struct message *) = {
-    [MESSAGE_PUT_TASK] = answer_put_task,       [MESSAGE_DELETE_TASK] = answer_delete_task,
-    [MESSAGE_ROLLBACK] = answer_rollback,       [MESSAGE_APPLY] = answer_apply,
-    [MESSAGE_PAUSE] = answer_pause,             [MESSAGE_RESUME] = answer_resume,
-    [MESSAGE_CREATE_RUNS] = answer_create_runs, [MESSAGE_CANCEL_RUN] = answer_cancel_run,
-    [MESSAGE_RETRY_RUN] = answer_retry_run,     [MESSAGE_METRICS] = answer_metrics,
+    [MESSAGE_PUT_TASK] = answer_put_task,
+    [MESSAGE_DELETE_TASK] = answer_delete_task,
+    [MESSAGE_ROLLBACK] = answer_rollback,
+    [MESSAGE_APPLY] = answer_apply,
+    [MESSAGE_PAUSE] = answer_pause,
+    [MESSAGE_RESUME] = answer_resume,
+    [MESSAGE_CREATE_RUNS] = answer_create_runs,
+    [MESSAGE_CANCEL_RUN] = answer_cancel_run,
+    [MESSAGE_RETRY_RUN] = answer_retry_run,
+    [MESSAGE_METRICS] = answer_metrics,
 };
 
 enum status scheduler_new(const struct scheduler_options *options, struct store *store, wall now,
@@ -136,8 +141,8 @@ static void keep_journal(struct scheduler *s, wall now)
         return;
     went_well(s, store_add_journal(s->store, s->turn + 1, now, s->journal.data, s->journal.size));
     if (!s->broken)
-        went_well(s, store_trim_journal(s->store, s->options.journal_bytes,
-                                        JOURNAL_ROWS_TRIMMED_A_TURN));
+        went_well(
+            s, store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED_A_TURN));
 }
 
 static void free_chain(struct letter **chain, void (*let_go)(struct letter *))
@@ -164,8 +169,8 @@ static void undo(struct scheduler *s)
                "the store has failed, so nothing was changed; the server is stopping");
 }
 
-// One turn: everything that has come in is decided together and committed once. Nothing leaves before the commit, so no
-// client ever hears of something that a crash could undo.
+// One turn: everything that has come in is decided together and committed once. Nothing leaves
+// before the commit, so no client ever hears of something that a crash could undo.
 enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, struct outbox *ret)
 {
     s->replies = s->orders = s->attempts = NULL;

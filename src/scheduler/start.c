@@ -1,4 +1,5 @@
-// Due runs become orders: the claim. The store says whether a run may start; what is held in memory is only a hint.
+// Due runs become orders: the claim. The store says whether a run may start; what is held in memory
+// is only a hint.
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,8 @@ static void sort_into_lanes(struct scheduler *s, wall until)
         lane_add(&s->lanes, row.lane, row.due_at, row.run);
 }
 
-// The definition that the next attempt of a run is made with: the task's newest, or the one-off's own.
-// STATUS_CONFLICT: not now, since the task is paused or deleted.
+// The definition that the next attempt of a run is made with: the task's newest, or the one-off's
+// own. STATUS_CONFLICT: not now, since the task is paused or deleted.
 static enum status definition_of(struct scheduler *s, const struct run *run, struct task **ret_task,
                                  int64_t *ret_revision_id)
 {
@@ -62,8 +63,8 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
     note_run(s, now,
-             &(struct event_run){.task = task->name, .run = run->id, .state = RUN_RUNNING,
-                                 .due_at = WALL_NONE},
+             &(struct event_run){
+                 .task = task->name, .run = run->id, .state = RUN_RUNNING, .due_at = WALL_NONE},
              run->task);
 }
 
@@ -98,9 +99,9 @@ void start_due_runs(struct scheduler *s, wall now)
     sort_into_lanes(s, until);
     run_id run;
     uint64_t lane;
-    for (int i = 0; i < STARTS_A_TURN && !s->broken &&
-                    s->flights.count < (size_t)s->options.total_limit &&
-                    lanes_take(&s->lanes, &run, &lane);
+    for (int i = 0;
+         i < STARTS_A_TURN && !s->broken && s->flights.count < (size_t)s->options.total_limit &&
+         lanes_take(&s->lanes, &run, &lane);
          i++)
         start_run(s, now, until, run);
 }

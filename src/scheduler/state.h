@@ -1,8 +1,9 @@
 /*
  * state - what the scheduler holds between turns
  *
- * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c (definitions), runs.c (runs asked for), plan.c
- * (occurrences into runs), start.c (due runs into orders), report.c (what came of them), recover.c (the start), metrics.c.
+ * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
+ * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
+ * orders), report.c (what came of them), recover.c (the start), metrics.c.
  */
 #pragma once
 
@@ -43,10 +44,10 @@ struct scheduler {
     struct store *store;
     struct random chance;
     struct id_maker ids;
-    int64_t turn;     // the newest row of the journal
-    wall started;     // when this process began: what fell due before it fell into an outage
-    bool stopping;    // starts nothing new
-    bool broken;      // a verb of the store has failed: the turn is undone, and no other may follow
+    int64_t turn;  // the newest row of the journal
+    wall started;  // when this process began: what fell due before it fell into an outage
+    bool stopping; // starts nothing new
+    bool broken;   // a verb of the store has failed: the turn is undone, and no other may follow
 
     struct due due;
     struct lanes lanes;
@@ -83,8 +84,10 @@ struct task_change {
 // Makes `task` the newest definition of its name, or with dry_run only says what would change.
 enum status change_task(struct scheduler *s, wall now, struct task *task, const struct edit *edit,
                         bool dry_run, struct task_change *ret);
-enum status remove_task(struct scheduler *s, wall now, struct known_task *known, const struct edit *edit);
-enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by, const char *why);
+enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
+                        const struct edit *edit);
+enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by,
+                       const char *why);
 void answer_put_task(struct scheduler *s, wall now, struct message *m);
 void answer_delete_task(struct scheduler *s, wall now, struct message *m);
 void answer_rollback(struct scheduler *s, wall now, struct message *m);
@@ -99,7 +102,8 @@ void answer_retry_run(struct scheduler *s, wall now, struct message *m);
 // Writes a run that is new to the store and to what is due.
 enum status add_run(struct scheduler *s, const struct run *run);
 // plan.c
-enum status plan_task(struct scheduler *s, wall now, const struct task_record *record, const struct task *task);
+enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
+                      const struct task *task);
 void plan_due_occurrences(struct scheduler *s, wall now);
 void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
@@ -107,7 +111,8 @@ wall plan_next(const struct scheduler *s, wall now);
 void start_due_runs(struct scheduler *s, wall now);
 // report.c
 void take_report(struct scheduler *s, wall now, struct message *m);
-void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task, int64_t task_id);
+void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
+                    int64_t task_id);
 // recover.c
 enum status recover_lost_runs(struct scheduler *s, wall now);
 // metrics.c

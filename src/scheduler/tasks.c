@@ -1,5 +1,6 @@
-// Definitions: what a PUT, a delete, a pause, a rollback make of a task. An edit never fires anything and never re-plays the
-// past: where it touches the schedule, the generation grows and the cursor moves to now.
+// Definitions: what a PUT, a delete, a pause, a rollback make of a task. An edit never fires
+// anything and never re-plays the past: where it touches the schedule, the generation grows and the
+// cursor moves to now.
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,6 @@
 #include "scheduler/state.h"
 
 #define CANCELED_AT_ONCE 500
-#define NEXT_SHOWN 3
 
 // Pending runs of a task end as canceled.
 static enum status cancel_pending(struct scheduler *s, wall now, const struct task_record *record,
@@ -113,8 +113,8 @@ enum status change_task(struct scheduler *s, wall now, struct task *task, const 
     ret->action = "created";
     if (dry_run)
         return STATUS_OK;
-    struct task_record record = {.name = memory_text(task->name), .created_at = now,
-                                 .changed_at = now};
+    struct task_record record = {
+        .name = memory_text(task->name), .created_at = now, .changed_at = now};
     if (known) {
         task_record_done(&record);
         status = store_find_task_by_id(s->store, known->record.id, &record);
@@ -129,7 +129,8 @@ enum status change_task(struct scheduler *s, wall now, struct task *task, const 
     return status;
 }
 
-enum status remove_task(struct scheduler *s, wall now, struct known_task *known, const struct edit *edit)
+enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
+                        const struct edit *edit)
 {
     struct task_record *record = &known->record;
     record->deleted = true;
@@ -147,7 +148,8 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
     return status;
 }
 
-enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by, const char *why)
+enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by,
+                       const char *why)
 {
     struct task_record *record = &known->record;
     free(record->paused_by);
@@ -160,43 +162,40 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});
 }
 
-static void write_task(struct writer *w, wall now, const struct known_task *known)
+// The runs of a task that have started. Free with free(); never NULL.
+static run_id *running_of(const struct scheduler *s, int64_t task, size_t *ret_count)
 {
-    const struct task_record *r = &known->record;
-    task_view_write(w, &(struct task_view){.name = r->name,
-                                           .revision = r->revision,
-                                           .created_at = r->created_at,
-                                           .changed_at = r->changed_at,
-                                           .paused_at = r->paused_at,
-                                           .paused_by = r->paused_by,
-                                           .paused_why = r->paused_why,
-                                           .task = known->task,
-                                           .now = now});
-}
-
-// {"task": ..., "running": [...]}: what had started before stays visible in the answer.
-static void reply_with_running(struct scheduler *s, wall now, struct message *m,
-                               const struct known_task *known)
-{
-    struct writer w = writer_on(&m->reply.body);
-    writer_object(&w);
-    writer_key(&w, "task");
-    write_task(&w, now, known);
-    writer_key(&w, "running");
-    writer_array(&w);
+    run_id *runs = memory_array(s->flights.count, sizeof *runs);
     uint64_t key;
     void *value;
-    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
-        const struct flight *flight = value;
-        char id[RUN_ID_TEXT];
-        if (flight->task_id != known->record.id)
-            continue;
-        run_id_format(flight->run, id);
-        writer_text(&w, id);
-    }
-    writer_end_array(&w);
-    writer_end_object(&w);
-    m->reply.revision = known->record.revision;
+    *ret_count = 0;
+    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);)
+        if (((struct flight *)value)->task_id == task)
+            runs[(*ret_count)++] = ((struct flight *)value)->run;
+    return runs;
+}
+
+// The task as it now is; `running` lists what had started under the old definition.
+static void reply_with_task(struct scheduler *s, wall now, struct message *m,
+                            const struct known_task *known)
+{
+    const struct task_record *r = &known->record;
+    struct task_view view = {.name = r->name,
+                             .revision = r->revision,
+                             .created_at = r->created_at,
+                             .changed_at = r->changed_at,
+                             .paused_at = r->paused_at,
+                             .paused_by = r->paused_by,
+                             .paused_why = r->paused_why,
+                             .definition = known->task->definition,
+                             .definition_size = known->task->definition_size,
+                             .task = known->task};
+    run_id *running = running_of(s, r->id, &view.running_count);
+    struct writer w = writer_on(&m->reply.body);
+    view.running = running;
+    task_write(&w, &view, now);
+    free(running);
+    m->reply.revision = r->revision;
 }
 
 // The task that a message names. False: the message is answered already.
@@ -236,7 +235,7 @@ static void put(struct scheduler *s, wall now, struct message *m, const struct e
     if (change_task(s, now, m->task, edit, false, &change) == STATUS_OK &&
         went_well(s, known_task(&s->known, m->task->name, &known))) {
         m->reply.created = strcmp(change.action, "created") == 0;
-        reply_with_running(s, now, m, known);
+        reply_with_task(s, now, m, known);
     }
     json_decref(change.fields);
 }
@@ -287,7 +286,7 @@ void answer_delete_task(struct scheduler *s, wall now, struct message *m)
     struct edit edit = edit_of(m, now);
     if (!find_live(s, m, &known) || !is_expected(m, known))
         return;
-    reply_with_running(s, now, m, known);
+    reply_with_task(s, now, m, known);
     remove_task(s, now, known, &edit);
 }
 
@@ -300,7 +299,7 @@ void answer_pause(struct scheduler *s, wall now, struct message *m)
     if (!wall_is_set(known->record.paused_at) &&
         !went_well(s, pause_task(s, now, known, m->author, m->note)))
         return;
-    reply_with_running(s, now, m, known);
+    reply_with_task(s, now, m, known);
 }
 
 // Its runs that fell due meanwhile are noted again.
@@ -310,7 +309,8 @@ static void note_held_runs(struct scheduler *s, int64_t task)
     run_id after = {0};
     size_t count = CANCELED_AT_ONCE;
     while (count == CANCELED_AT_ONCE) {
-        if (!went_well(s, store_load_due_of_task(s->store, task, after, CANCELED_AT_ONCE, rows, &count)))
+        if (!went_well(
+                s, store_load_due_of_task(s->store, task, after, CANCELED_AT_ONCE, rows, &count)))
             return;
         for (size_t i = 0; i < count; i++) {
             due_add(&s->due, &rows[i]);
@@ -337,5 +337,5 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
                    m->note);
         note_held_runs(s, record->id);
     }
-    reply_with_running(s, now, m, known);
+    reply_with_task(s, now, m, known);
 }

@@ -22,8 +22,8 @@
 struct back {
     struct back_parts parts;
     pthread_t thread;
-    int timer;            // wall clock: wakes for the next turn, and when the clock is set
-    int drained_fd;       // an eventfd: the dispatcher has nothing left
+    int timer;      // wall clock: wakes for the next turn, and when the clock is set
+    int drained_fd; // an eventfd: the dispatcher has nothing left
     int64_t drain_us;
     atomic_bool ending;
     bool failed;
@@ -38,7 +38,8 @@ static void raise_fd(int fd)
     (void)!write(fd, &one, sizeof one);
 }
 
-// --- the clock --------------------------------------------------------------------------------------------------------
+// --- the clock
+// --------------------------------------------------------------------------------------------------------
 
 static void notice_step(struct back *back, wall now)
 {
@@ -63,17 +64,19 @@ static void sleep_until(struct back *back, wall next)
         next = latest;
     if (next.us <= now.us)
         return;
-    struct itimerspec at = {.it_value = {.tv_sec = next.us / SECOND,
-                                         .tv_nsec = next.us % SECOND * 1000}};
+    struct itimerspec at = {
+        .it_value = {.tv_sec = next.us / SECOND, .tv_nsec = next.us % SECOND * 1000}};
     timerfd_settime(back->timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL);
     struct pollfd fds[] = {{.fd = back->parts.messages->fd, .events = POLLIN},
                            {.fd = back->timer, .events = POLLIN}};
     (void)poll(fds, 2, (int)(PULSE_US / MILLISECOND) + 100);
     uint64_t count;
-    (void)!read(back->timer, &count, sizeof count); // ECANCELED: the clock was set; notice_step sees it
+    (void)!read(back->timer, &count,
+                sizeof count); // ECANCELED: the clock was set; notice_step sees it
 }
 
-// --- what leaves a turn -----------------------------------------------------------------------------------------------
+// --- what leaves a turn
+// -----------------------------------------------------------------------------------------------
 
 static void log_attempts(struct back *back, wall now, struct letter *attempts)
 {
@@ -99,7 +102,8 @@ static void fail(struct back *back, wall now)
     if (back->failed)
         return;
     back->failed = true;
-    logline_say(now, LEVEL_ERROR, "store_failed", "%s; nothing more is accepted and the server stops",
+    logline_say(now, LEVEL_ERROR, "store_failed",
+                "%s; nothing more is accepted and the server stops",
                 store_problem(back->parts.store));
     raise_fd(back->parts.failed_fd);
 }
@@ -125,9 +129,11 @@ static void turn(struct back *back, struct letter *inbox)
     pulse_publish(back->parts.pulse, &back->pulse);
 }
 
-// --- what arrives -----------------------------------------------------------------------------------------------------
+// --- what arrives
+// -----------------------------------------------------------------------------------------------------
 
-// Orders of earlier turns have been posted before this, and no later turn has any: the dispatcher sees it last.
+// Orders of earlier turns have been posted before this, and no later turn has any: the dispatcher
+// sees it last.
 static void start_draining(struct back *back)
 {
     scheduler_stop_starting(back->parts.scheduler);
@@ -200,7 +206,8 @@ void back_drain(struct back *back, int64_t max_wait_us)
 {
     back->drain_us = max_wait_us; // read by the thread only after it has taken the message
     mailbox_post(back->parts.messages, &message_new(MESSAGE_STOP)->letter);
-    // The dispatcher ends what is left at the limit; the rest of the wait is for children that need the second signal.
+    // The dispatcher ends what is left at the limit; the rest of the wait is for children that need
+    // the second signal.
     struct pollfd fd = {.fd = back->drained_fd, .events = POLLIN};
     (void)poll(&fd, 1, (int)(max_wait_us / MILLISECOND) + 15000);
 }

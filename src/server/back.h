@@ -1,9 +1,10 @@
 /*
  * back - the scheduler's thread
  *
- * Takes what the mailbox holds, gives it to one turn, and hands on what leaves the turn: orders to the dispatcher, answers to the
- * front, lines to the log. Sleeps until the scheduler wants its next turn. Notices steps of the wall clock. Between turns it
- * lets the store checkpoint and publishes the pulse.
+ * Takes what the mailbox holds, gives it to one turn, and hands on what leaves the turn: orders to
+ * the dispatcher, answers to the front, lines to the log. Sleeps until the scheduler wants its next
+ * turn. Notices steps of the wall clock. Between turns it lets the store checkpoint and publishes
+ * the pulse.
  */
 #pragma once
 
@@ -25,8 +26,8 @@ struct back;
 
 // NULL where the system refuses.
 struct back *back_start(const struct back_parts *parts);
-// Starts nothing new, waits until what runs has ended, at most max_wait_us and a little; then what is left is stopped.
-// Requests are still answered.
+// Starts nothing new, waits until what runs has ended, at most max_wait_us and a little; then what
+// is left is stopped. Requests are still answered.
 void back_drain(struct back *back, int64_t max_wait_us);
 // A last turn for what has arrived, then the end of the thread.
 void back_stop(struct back *back);
