@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "cli/cli.h"
 #include "store/store.h"
 
 // `secret` is empty where there is none yet; else as large as SECRET_TEXT.
