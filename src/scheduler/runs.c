@@ -21,8 +21,7 @@ static void reply_with_run(struct message *m, wall now, const struct run *run)
     m->reply.run = run->id;
 }
 
-// --- idempotency
-// ------------------------------------------------------------------------------------------------------
+// --- idempotency ---
 
 // Every single run's answer begins with its id, so a repeated one can name it again.
 static run_id run_in(const char *body, size_t size)
@@ -70,8 +69,7 @@ static void remember_answer(struct scheduler *s, wall now, const struct message 
                                     m->reply.body.size, wall_plus(now, s->options.key_life_us)));
 }
 
-// --- creating
-// ---------------------------------------------------------------------------------------------------------
+// --- creating ---
 
 // Whether a new run of this task may be made. Otherwise the message is answered.
 static bool may_run(struct message *m, const struct known_task *known, const char *name)
@@ -181,8 +179,7 @@ void answer_create_runs(struct scheduler *s, wall now, struct message *m)
     remember_answer(s, now, m);
 }
 
-// --- cancel and retry
-// -------------------------------------------------------------------------------------------------
+// --- cancel and retry ---
 
 static bool find_run(struct scheduler *s, struct message *m, struct run *ret)
 {

@@ -38,8 +38,7 @@ static void raise_fd(int fd)
     (void)!write(fd, &one, sizeof one);
 }
 
-// --- the clock
-// --------------------------------------------------------------------------------------------------------
+// --- the clock ---
 
 static void notice_step(struct back *back, wall now)
 {
@@ -75,8 +74,7 @@ static void sleep_until(struct back *back, wall next)
                 sizeof count); // ECANCELED: the clock was set; notice_step sees it
 }
 
-// --- what leaves a turn
-// -----------------------------------------------------------------------------------------------
+// --- what leaves a turn ---
 
 static void log_attempts(struct back *back, wall now, struct letter *attempts)
 {
@@ -129,8 +127,7 @@ static void turn(struct back *back, struct letter *inbox)
     pulse_publish(back->parts.pulse, &back->pulse);
 }
 
-// --- what arrives
-// -----------------------------------------------------------------------------------------------------
+// --- what arrives ---
 
 // Orders of earlier turns have been posted before this, and no later turn has any: the dispatcher
 // sees it last.
