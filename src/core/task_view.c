@@ -2,7 +2,8 @@
 
 #include "core/upcoming.h"
 
-// Occurrences looked at for `next`: a schedule whose every occurrence falls into a gap that it skips must end too.
+// Occurrences looked at for `next`: a schedule whose every occurrence falls into a gap that it
+// skips must end too.
 #define LOOKED_AT_MOST 32
 
 static void write_paused(struct writer *w, const struct task_view *view)
@@ -30,7 +31,8 @@ static void write_next(struct writer *w, const struct task_view *view, wall now)
         struct upcoming coming;
         struct upcoming_item item;
         upcoming_begin(&coming, view->task, now);
-        for (int looked = 0, shown = 0; looked < LOOKED_AT_MOST && shown < TASK_VIEW_NEXT; looked++) {
+        for (int looked = 0, shown = 0; looked < LOOKED_AT_MOST && shown < TASK_VIEW_NEXT;
+             looked++) {
             if (!upcoming_next(&coming, &item))
                 break;
             if (item.dst == DST_SKIPPED)
@@ -76,6 +78,18 @@ static void write_figures(struct writer *w, const struct task_view_figures *figu
     writer_end_object(w);
 }
 
+static void write_running(struct writer *w, const run_id *running, size_t count)
+{
+    char id[RUN_ID_TEXT];
+    writer_key(w, "running");
+    writer_array(w);
+    for (size_t i = 0; i < count; i++) {
+        run_id_format(running[i], id);
+        writer_text(w, id);
+    }
+    writer_end_array(w);
+}
+
 void task_write(struct writer *w, const struct task_view *view, wall now)
 {
     writer_object(w);
@@ -93,5 +107,7 @@ void task_write(struct writer *w, const struct task_view *view, wall now)
     write_next(w, view, now);
     if (view->figures)
         write_figures(w, view->figures);
+    if (view->running)
+        write_running(w, view->running, view->running_count);
     writer_end_object(w);
 }

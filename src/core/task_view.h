@@ -1,11 +1,13 @@
 /*
  * task_view - a task as the API shows it
  *
- * One rendering for GET on the front's threads and for the replies of the scheduler (PUT, PATCH, pause, resume,
- * rollback), so that both read the same. The definition itself is already canonical JSON.
+ * One rendering for GET on the front's threads and for the replies of the scheduler (PUT, PATCH,
+ * pause, resume, rollback), so that both read the same. The definition itself is already canonical
+ * JSON.
  */
 #pragma once
 
+#include "base/id.h"
 #include "base/writer.h"
 #include "core/task.h"
 
@@ -28,6 +30,8 @@ struct task_view { // all of it is the caller's
     size_t definition_size;
     const struct task *task; // the same decoded, for the next instants; NULL: none are shown
     const struct task_view_figures *figures; // NULL: the field is left out
+    const run_id *running; // runs that had started before an edit; NULL: the field is left out
+    size_t running_count;
 };
 
 // Writes one object. A paused task has no next instants: nothing of it fires.

@@ -1,8 +1,8 @@
 /*
  * upcoming - the coming occurrences of a task
  *
- * Walks all schedules of one task together, in the order of their nominal instants. Plain calculation; nothing is
- * recorded, and pauses are not its business.
+ * Walks all schedules of one task together, in the order of their nominal instants. Plain
+ * calculation; nothing is recorded, and pauses are not its business.
  *
  *     struct upcoming u;
  *     upcoming_begin(&u, task, now);
