@@ -74,7 +74,7 @@ static const struct canon {
     {"{'command': ['true'], 'expect': {'exit_code': 3, 'max_duration': '60s'}}",
      "{'command':['true'],'expect':{'exit_code':3,'max_duration':'1m'}}"},
     {"{" URL ", 'expect': {'status': 202, 'headers': {'ETag': 'x'}, 'json': {'/b': {'z': 1, 'a': "
-             "2}, '/a': null}}}",
+     "2}, '/a': null}}}",
      "{" URL
      ",'expect':{'status':202,'headers':{'ETag':'x'},'json':{'/a':null,'/b':{'a':2,'z':1}}}}"},
     {"{" URL ", 'expect': {'status': '4xx'}}", "{" URL ",'expect':{'status':'4xx'}}"},
