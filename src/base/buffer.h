@@ -1,8 +1,9 @@
 /*
  * buffer - bytes that grow up to a limit
  *
- * Created with its maximum. Adding beyond it sets `overflow` and drops what does not fit whole; the flag
- * stays, so a writer checks once at the end. Always NUL-terminated behind `size` once anything was added.
+ * Created with its maximum. Adding beyond it sets `overflow` and drops what does not fit whole; the
+ * flag stays, so a writer checks once at the end. Always NUL-terminated behind `size` once anything
+ * was added.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * heap - what comes first
  *
- * A 4-ary min-heap of (key, order, item): smallest key first, equal keys in the order given. Values are
- * copied; `item` is the caller's. One thread at a time.
+ * A 4-ary min-heap of (key, order, item): smallest key first, equal keys in the order given. Values
+ * are copied; `item` is the caller's. One thread at a time.
  */
 #pragma once
 

@@ -5,10 +5,26 @@
 #include "base/moment.h"
 
 static const int64_t bounds_us[HISTOGRAM_BOUNDS] = {
-    100,        250,         500,         1 * MILLISECOND,   2500,            5 * MILLISECOND,
-    10 * MILLISECOND,  25 * MILLISECOND,  50 * MILLISECOND,  100 * MILLISECOND, 250 * MILLISECOND,
-    500 * MILLISECOND, 1 * SECOND,  2500 * MILLISECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND,
-    60 * SECOND, 120 * SECOND, 300 * SECOND,
+    100,
+    250,
+    500,
+    1 * MILLISECOND,
+    2500,
+    5 * MILLISECOND,
+    10 * MILLISECOND,
+    25 * MILLISECOND,
+    50 * MILLISECOND,
+    100 * MILLISECOND,
+    250 * MILLISECOND,
+    500 * MILLISECOND,
+    1 * SECOND,
+    2500 * MILLISECOND,
+    5 * SECOND,
+    10 * SECOND,
+    30 * SECOND,
+    60 * SECOND,
+    120 * SECOND,
+    300 * SECOND,
 };
 
 void histogram_add(struct histogram *h, int64_t us)
@@ -23,7 +39,8 @@ void histogram_add(struct histogram *h, int64_t us)
     h->sum_us += us;
 }
 
-void histogram_write(const struct histogram *h, const char *name, const char *help, struct buffer *to)
+void histogram_write(const struct histogram *h, const char *name, const char *help,
+                     struct buffer *to)
 {
     buffer_format(to, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
     uint64_t below = 0;

@@ -1,8 +1,8 @@
 /*
  * histogram - how long things took, for /metrics
  *
- * Fixed bounds in microseconds, chosen once for all families: 100 us to 5 min, roughly three to a decade.
- * One thread writes and reads.
+ * Fixed bounds in microseconds, chosen once for all families: 100 us to 5 min, roughly three to a
+ * decade. One thread writes and reads.
  */
 #pragma once
 
@@ -20,4 +20,5 @@ struct histogram {
 
 void histogram_add(struct histogram *h, int64_t us); // below 0 counts as 0
 // Prometheus text: `name_bucket{le="..."}`, `_sum`, `_count` in seconds, cumulative.
-void histogram_write(const struct histogram *h, const char *name, const char *help, struct buffer *to);
+void histogram_write(const struct histogram *h, const char *name, const char *help,
+                     struct buffer *to);

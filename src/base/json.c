@@ -6,8 +6,7 @@
 enum status json_read(const char *text, size_t size, json_t **ret, struct json_place *ret_place)
 {
     json_error_t error;
-    json_t *value =
-        json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!value) {
         snprintf(ret_place->detail, sizeof ret_place->detail, "%s", error.text);
         ret_place->line = error.line;

@@ -1,8 +1,8 @@
 /*
  * json - reading JSON
  *
- * The home of jansson: nothing else includes its header. Strings may hold no NUL; numbers are int64 or
- * double; a repeated key is an error. Writing JSON is base/writer.h.
+ * The home of jansson: nothing else includes its header. Strings may hold no NUL; numbers are int64
+ * or double; a repeated key is an error. Writing JSON is base/writer.h.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * logline - one structured line
  *
- * A JSON object per line on standard error: time, level, event, then the caller's fields. Lines are whole
- * even when several threads write. The roof logs, once; low floors return a status instead.
+ * A JSON object per line on standard error: time, level, event, then the caller's fields. Lines are
+ * whole even when several threads write. The roof logs, once; low floors return a status instead.
  *
  *     struct logline line;
  *     logline_begin(&line, now, LEVEL_INFO, "attempt");

@@ -52,7 +52,8 @@ void mailbox_post(struct mailbox *box, struct letter *letter)
 
 struct letter *mailbox_take(struct mailbox *box)
 {
-    // The descriptor first: a letter posted in between makes it readable again, and costs one empty take.
+    // The descriptor first: a letter posted in between makes it readable again, and costs one empty
+    // take.
     uint64_t count;
     (void)!read(box->fd, &count, sizeof count);
     pthread_mutex_lock(&box->lock);

@@ -1,9 +1,10 @@
 /*
  * mailbox - how threads talk
  *
- * Any thread posts, one thread takes. A message is a struct whose first member is `struct letter`; posting
- * hands it over, taking hands over the whole list in the order of posting. The descriptor becomes readable
- * when the box stops being empty, so one post in a burst pays for a system call and the rest do not.
+ * Any thread posts, one thread takes. A message is a struct whose first member is `struct letter`;
+ * posting hands it over, taking hands over the whole list in the order of posting. The descriptor
+ * becomes readable when the box stops being empty, so one post in a burst pays for a system call
+ * and the rest do not.
  */
 #pragma once
 

@@ -133,8 +133,9 @@ enum status wall_parse(const char *text, size_t length, wall *ret)
         return STATUS_INVALID;
     if (!take(&c, 'T') && !take(&c, 't') && !take(&c, ' '))
         return STATUS_INVALID;
-    if (!take_number(&c, 2, 0, 23, &hour) || !take(&c, ':') || !take_number(&c, 2, 0, 59, &minute) ||
-        !take(&c, ':') || !take_number(&c, 2, 0, 59, &second) || !take_fraction(&c, &fraction) ||
+    if (!take_number(&c, 2, 0, 23, &hour) || !take(&c, ':') ||
+        !take_number(&c, 2, 0, 59, &minute) || !take(&c, ':') ||
+        !take_number(&c, 2, 0, 59, &second) || !take_fraction(&c, &fraction) ||
         !take_offset(&c, &offset) || c.at != c.end)
         return STATUS_INVALID;
     ret->us = days_from_civil(year, month, day) * DAY + hour * HOUR + minute * MINUTE +
@@ -151,7 +152,8 @@ struct unit {
 
 // Largest first; "ms" before "m" would not matter, as the longest name that fits is taken.
 static const struct unit units[] = {
-    {"w", 7 * DAY}, {"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", MILLISECOND}, {"us", 1},
+    {"w", 7 * DAY}, {"d", DAY},          {"h", HOUR}, {"m", MINUTE},
+    {"s", SECOND},  {"ms", MILLISECOND}, {"us", 1},
 };
 static const struct unit iso_date[] = {{"W", 7 * DAY}, {"D", DAY}};
 static const struct unit iso_time[] = {{"H", HOUR}, {"M", MINUTE}, {"S", SECOND}};
@@ -172,7 +174,8 @@ static int take_unit(struct cursor *c, const struct unit *table, int count)
     return best;
 }
 
-// Numbers with units out of `table`, each later in the table than the one before; a fraction ends it.
+// Numbers with units out of `table`, each later in the table than the one before; a fraction ends
+// it.
 static bool take_amounts(struct cursor *c, const struct unit *table, int count, int64_t *total)
 {
     int last = -1;
@@ -195,8 +198,7 @@ static bool take_amounts(struct cursor *c, const struct unit *table, int count, 
         int at = take_unit(c, table, count);
         if (at <= last || whole > DURATION_MAX / table[at].us)
             return false;
-        *total += whole * table[at].us +
-                  (int64_t)((__int128)micro * table[at].us / SECOND);
+        *total += whole * table[at].us + (int64_t)((__int128)micro * table[at].us / SECOND);
         if (*total > DURATION_MAX)
             return false;
         last = at;
@@ -230,8 +232,8 @@ void duration_format(int64_t us, char text[static DURATION_TEXT])
     text[0] = '\0';
     for (size_t i = 0; i < 6; i++)
         if (us >= sizes[i]) {
-            at += (size_t)snprintf(text + at, DURATION_TEXT - at, "%lld%s", (long long)(us / sizes[i]),
-                                   names[i]);
+            at += (size_t)snprintf(text + at, DURATION_TEXT - at, "%lld%s",
+                                   (long long)(us / sizes[i]), names[i]);
             us %= sizes[i];
         }
     if (at == 0)

@@ -1,11 +1,12 @@
 /*
  * moment - instants and durations
  *
- * Two kinds of time that do not mix: `wall` is UTC and may jump; `steady` only moves forward (it counts
- * while the machine sleeps). Both are microseconds. Calendars use wall; timeouts, leases and backoff use
- * steady. Durations are plain int64_t whose name ends in _us.
+ * Two kinds of time that do not mix: `wall` is UTC and may jump; `steady` only moves forward (it
+ * counts while the machine sleeps). Both are microseconds. Calendars use wall; timeouts, leases and
+ * backoff use steady. Durations are plain int64_t whose name ends in _us.
  *
- * Nothing here fetches a time: see base/now.h, which only dispatch, api, cli and server may include.
+ * Nothing here fetches a time: see base/now.h, which only dispatch, api, cli and server may
+ * include.
  */
 #pragma once
 
@@ -54,8 +55,8 @@ static inline steady steady_plus(steady t, int64_t us)
 #define MOMENT_TEXT 25
 void wall_format(wall t, char text[static MOMENT_TEXT]);
 
-// Reads an RFC 3339 instant with any offset ("2026-12-24T18:00:00+01:00", "...Z"; a fraction of up to nine
-// digits, cut to microseconds; years 1970 to 9999). The whole of `length` bytes must match.
+// Reads an RFC 3339 instant with any offset ("2026-12-24T18:00:00+01:00", "...Z"; a fraction of up
+// to nine digits, cut to microseconds; years 1970 to 9999). The whole of `length` bytes must match.
 enum status wall_parse(const char *text, size_t length, wall *ret);
 
 // Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-Compatible
@@ -66,10 +67,12 @@ void civil_from_days(int64_t days, int64_t *year, int *month, int *day);
 int weekday_from_days(int64_t days);
 int days_in_month(int64_t year, int month);
 
-// Reads a duration: "250ms", "90s", "1h30m", "2d", "1w" (units w d h m s ms us, each once, largest first, a fraction
-// only in the last), or ISO 8601 "PT1H30M", "P1D". Never negative; at most 100 years. STATUS_INVALID otherwise.
+// Reads a duration: "250ms", "90s", "1h30m", "2d", "1w" (units w d h m s ms us, each once, largest
+// first, a fraction only in the last), or ISO 8601 "PT1H30M", "P1D". Never negative; at most 100
+// years. STATUS_INVALID otherwise.
 enum status duration_parse(const char *text, size_t length, int64_t *ret_us);
 
-// The shortest text that duration_parse reads back, e.g. "1h30m", "250ms", "0s". Needs DURATION_TEXT bytes.
+// The shortest text that duration_parse reads back, e.g. "1h30m", "250ms", "0s". Needs
+// DURATION_TEXT bytes.
 #define DURATION_TEXT 40
 void duration_format(int64_t us, char text[static DURATION_TEXT]);

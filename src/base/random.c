@@ -32,6 +32,7 @@ int64_t random_below(struct random *r, int64_t bound)
 {
     if (bound <= 0)
         return 0;
-    // Lemire 2019, without the rejection step: the bias is below 2^-20 for every bound used here (< 2^44 us).
+    // Lemire 2019, without the rejection step: the bias is below 2^-20 for every bound used here (<
+    // 2^44 us).
     return (int64_t)((unsigned __int128)random_next(r) * (uint64_t)bound >> 64);
 }

@@ -1,8 +1,9 @@
 /*
  * random - chance, given like `now`
  *
- * xoshiro256** (Blackman and Vigna 2018), seeded by splitmix64. For jitter and tests, never for secrets
- * (those come from libsodium in dispatch/signature). The same seed gives the same numbers on every machine.
+ * xoshiro256** (Blackman and Vigna 2018), seeded by splitmix64. For jitter and tests, never for
+ * secrets (those come from libsodium in dispatch/signature). The same seed gives the same numbers
+ * on every machine.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * writer - JSON written straight into a buffer
  *
- * Puts the commas and the escapes; the caller keeps the nesting right (an assert watches). Reading JSON is
- * base/json.h.
+ * Puts the commas and the escapes; the caller keeps the nesting right (an assert watches). Reading
+ * JSON is base/json.h.
  *
  *     struct writer w = writer_on(&buffer);
  *     writer_object(&w);
@@ -31,11 +31,13 @@ void writer_end_array(struct writer *w);
 void writer_key(struct writer *w, const char *key);
 
 void writer_text(struct writer *w, const char *text); // NULL writes null
-void writer_text_sized(struct writer *w, const char *text, size_t size); // bytes that are not UTF-8 become U+FFFD
+void writer_text_sized(struct writer *w, const char *text,
+                       size_t size); // bytes that are not UTF-8 become U+FFFD
 void writer_int(struct writer *w, int64_t n);
 void writer_real(struct writer *w, double n); // NaN and infinity write null
 void writer_bool(struct writer *w, bool b);
 void writer_null(struct writer *w);
 void writer_moment(struct writer *w, wall t); // RFC 3339, null where not set
-void writer_ms(struct writer *w, int64_t us); // microseconds as milliseconds with three decimals; null where negative
+void writer_ms(struct writer *w,
+               int64_t us); // microseconds as milliseconds with three decimals; null where negative
 void writer_raw(struct writer *w, const char *json, size_t size); // already JSON; NULL writes null

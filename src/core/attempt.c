@@ -4,10 +4,10 @@
 #include <string.h>
 
 static const char *const outcomes[ATTEMPT_OUTCOME_COUNT] = {
-    [ATTEMPT_SUCCEEDED] = "succeeded",     [ATTEMPT_FAILED] = "failed",
-    [ATTEMPT_TIMED_OUT] = "timed_out",     [ATTEMPT_UNREACHABLE] = "unreachable",
-    [ATTEMPT_BROKEN] = "broken",           [ATTEMPT_REFUSED] = "refused",
-    [ATTEMPT_CANCELED] = "canceled",       [ATTEMPT_LOST] = "lost",
+    [ATTEMPT_SUCCEEDED] = "succeeded", [ATTEMPT_FAILED] = "failed",
+    [ATTEMPT_TIMED_OUT] = "timed_out", [ATTEMPT_UNREACHABLE] = "unreachable",
+    [ATTEMPT_BROKEN] = "broken",       [ATTEMPT_REFUSED] = "refused",
+    [ATTEMPT_CANCELED] = "canceled",   [ATTEMPT_LOST] = "lost",
 };
 
 static const char *const caches[CACHE_STATUS_COUNT] = {

@@ -1,8 +1,8 @@
 /*
  * attempt - one try at a run: the order to make it, and the report of what came of it
  *
- * The scheduler posts an order; the dispatcher carries it out and posts a report. Nothing else passes between
- * them, but an abort.
+ * The scheduler posts an order; the dispatcher carries it out and posts a report. Nothing else
+ * passes between them, but an abort.
  */
 #pragma once
 
@@ -28,21 +28,23 @@ enum status attempt_outcome_parse(const char *text, enum attempt_outcome *ret);
 enum cache_status { CACHE_UNKNOWN, CACHE_WARM, CACHE_COLD, CACHE_STATUS_COUNT };
 const char *cache_status_text(enum cache_status status); // "unknown", "warm", "cold"
 
-// What an attempt leaves behind; also what the store keeps of it. Unknown numbers are -1, texts NULL.
+// What an attempt leaves behind; also what the store keeps of it. Unknown numbers are -1, texts
+// NULL.
 struct attempt {
     run_id run;
-    int number;         // 1, 2, ... without holes
+    int number; // 1, 2, ... without holes
     int64_t fence;
     wall started_at;
     int64_t lateness_us; // started_at minus the instant it was due; never negative
     int64_t response_time_us;
-    int64_t dns_us, connect_us, tls_us, first_byte_us; // each phase's own length, not the sum up to it
+    int64_t dns_us, connect_us, tls_us,
+        first_byte_us; // each phase's own length, not the sum up to it
     enum attempt_outcome outcome;
-    int status;         // HTTP status or exit code
-    char *error;        // in words, NULL on success
+    int status;  // HTTP status or exit code
+    char *error; // in words, NULL on success
     enum cache_status cache;
     int64_t db_calls, db_time_us;
-    char *response;     // the first bytes of what came back, NUL-terminated, may hold any byte
+    char *response; // the first bytes of what came back, NUL-terminated, may hold any byte
     size_t response_size;
     int64_t retry_after_us; // what the endpoint asked for; not stored
     bool gone;              // the endpoint answered 410; not stored
@@ -64,6 +66,7 @@ struct order {
     struct task *task;  // a reference of its own
     char *payload;      // JSON text, or NULL: the task's own payload
     size_t payload_size;
-    int64_t max_wait_us; // ORDER_DRAIN: stop what still runs after this long, then post MESSAGE_DRAINED
+    int64_t
+        max_wait_us; // ORDER_DRAIN: stop what still runs after this long, then post MESSAGE_DRAINED
 };
 void order_free(struct order *order);

@@ -1,7 +1,8 @@
 /*
  * event - what happened, for GET /v1/events
  *
- * Events of one turn are kept together as one row of the store's journal, JSON objects one per line:
+ * Events of one turn are kept together as one row of the store's journal, JSON objects one per
+ * line:
  * {"type": "run.succeeded", "at": "...", "task": "nightly", "run": "run_...", ...}
  * An event's id for Last-Event-ID is "<turn>-<line>", counted from 1 and 0.
  */
@@ -10,9 +11,21 @@
 #include "base/writer.h"
 #include "core/run.h"
 
-// "run.created", "run.running", "run.succeeded", "run.waiting", "run.failed", ...
-void event_run(struct buffer *journal, wall now, const struct run *run, enum run_state state, const char *reason);
+struct event_run {
+    const char *task; // NULL for a one-off
+    run_id run;
+    enum run_state state; // the one entered
+    wall due_at;          // WALL_NONE: left out
+    const char *reason;   // NULL or "": left out
+};
+// "run.created" (scheduled), "run.running", "run.waiting", "run.succeeded", "run.failed",
+// "run.canceled", "run.missed", "run.skipped".
+void event_run(struct buffer *journal, wall now, const struct event_run *event);
+// "runs.created" for a whole batch: its first and last id and how many.
+void event_batch(struct buffer *journal, wall now, run_id first, run_id last, size_t count);
 // "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
-void event_attempt(struct buffer *journal, wall now, const char *task, const struct attempt *attempt);
+void event_attempt(struct buffer *journal, wall now, const char *task,
+                   const struct attempt *attempt);
 // "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
-void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision, const char *by, const char *note);
+void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision,
+                const char *by, const char *note);

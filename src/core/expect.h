@@ -1,7 +1,8 @@
 /*
  * expect - whether a response is what the task expects
  *
- * A response that misses has failed, whatever its status code. Plain calculation over what came back.
+ * A response that misses has failed, whatever its status code. Plain calculation over what came
+ * back.
  */
 #pragma once
 
@@ -22,4 +23,5 @@ struct response {
 };
 
 // True when met. Otherwise `why` (size bytes) says what was expected and what came, in words.
-bool expect_met(const struct expect *expect, enum target_kind kind, const struct response *response, char *why, size_t size);
+bool expect_met(const struct expect *expect, enum target_kind kind, const struct response *response,
+                char *why, size_t size);

@@ -1,8 +1,9 @@
 /*
  * fault - what is wrong with an outsider's input, and where
  *
- * A list of (JSON pointer, what would be right). Decoders add to it and go on, so that one answer names
- * everything; beyond FAULT_MAX only the count grows. Line and column are 0 where the input was not a file.
+ * A list of (JSON pointer, what would be right). Decoders add to it and go on, so that one answer
+ * names everything; beyond FAULT_MAX only the count grows. Line and column are 0 where the input
+ * was not a file.
  */
 #pragma once
 
@@ -27,5 +28,6 @@ void faults_add(struct faults *f, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // How many are kept in items.
 size_t faults_kept(const struct faults *f);
-// Joins "prefix" and one more reference token (escaping ~ and /). Writes into text, cut at its size.
+// Joins "prefix" and one more reference token (escaping ~ and /). Writes into text, cut at its
+// size.
 void pointer_join(char *text, size_t size, const char *prefix, const char *token);

@@ -1,12 +1,13 @@
 /*
  * message - what reaches the scheduler
  *
- * Requests come from the front, reports from the dispatcher. A request carries its own reply: the scheduler
- * fills it during a turn, and after the commit the roof hands the message back to where it came from. The sender keeps
- * ownership of a request throughout and must not touch it between posting and getting it back; a report is handed over
- * and freed by the scheduler.
+ * Requests come from the front, reports from the dispatcher. A request carries its own reply: the
+ * scheduler fills it during a turn, and after the commit the roof hands the message back to where
+ * it came from. The sender keeps ownership of a request throughout and must not touch it between
+ * posting and getting it back; a report is handed over and freed by the scheduler.
  *
- * Requests are decoded and validated before they are posted: the scheduler decides, it does not parse.
+ * Requests are decoded and validated before they are posted: the scheduler decides, it does not
+ * parse.
  */
 #pragma once
 
@@ -35,22 +36,22 @@ enum message_kind {
 #define REVISION_ANY 0     // whatever the newest is
 #define REVISION_NONE (-1) // the task must not exist (If-None-Match: *)
 
-struct wish { // one run that somebody asks for
+struct wish {            // one run that somebody asks for
     char *task_name;     // a task known by name, or NULL
     struct task *target; // else the inline definition of a one-off: a reference
     char *payload;       // JSON text; NULL: the task's own
     size_t payload_size;
-    wall due_at;         // WALL_NONE: now
+    wall due_at; // WALL_NONE: now
 };
 
 struct reply {
     enum status status;
-    char detail[400];    // in words, when status is not STATUS_OK
-    bool created;        // something new was made (201 rather than 200)
-    bool replayed;       // the stored answer of an earlier request with the same idempotency key
-    int revision;        // of the task answered about, for the ETag; 0: none
-    run_id run;          // of the run answered about, for Location; 0: none
-    struct buffer body;  // JSON (or Prometheus text); empty on an error
+    char detail[400];   // in words, when status is not STATUS_OK
+    bool created;       // something new was made (201 rather than 200)
+    bool replayed;      // the stored answer of an earlier request with the same idempotency key
+    int revision;       // of the task answered about, for the ETag; 0: none
+    run_id run;         // of the run answered about, for Location; 0: none
+    struct buffer body; // JSON (or Prometheus text); empty on an error
 };
 
 struct message {
@@ -58,17 +59,17 @@ struct message {
     enum message_kind kind;
 
     char *name;
-    struct task *task;   // a reference
-    int expected;        // REVISION_ANY, REVISION_NONE or the revision that must be the newest
+    struct task *task; // a reference
+    int expected;      // REVISION_ANY, REVISION_NONE or the revision that must be the newest
     int revision;
     char *author, *note; // NULL where not said
     struct task_set set;
     bool dry_run, prune;
     struct wish *wishes;
     size_t wish_count;
-    bool batch;          // answer with a list of ids rather than one run
+    bool batch; // answer with a list of ids rather than one run
     run_id run;
-    char *key;           // Idempotency-Key, NULL: none
+    char *key;            // Idempotency-Key, NULL: none
     uint64_t fingerprint; // of method, route and body, to tell a repeat from another request
 
     struct attempt attempt; // MESSAGE_REPORT

@@ -1,8 +1,8 @@
 /*
  * pulse - how the scheduler is, for /ready
  *
- * A few numbers that the roof publishes after every turn (at least once a second) and the front reads. A copy under a lock:
- * the one thing that two threads share besides the mailboxes.
+ * A few numbers that the roof publishes after every turn (at least once a second) and the front
+ * reads. A copy under a lock: the one thing that two threads share besides the mailboxes.
  */
 #pragma once
 
@@ -11,10 +11,11 @@
 #include "base/moment.h"
 
 struct pulse_values {
-    bool store_ok;       // false after a failed write: nothing more is accepted
+    bool store_ok; // false after a failed write: nothing more is accepted
     bool stopping;
     steady last_turn;
-    int64_t lag_us;      // now minus the due instant of the oldest run that is due and not started; 0: none
+    int64_t
+        lag_us; // now minus the due instant of the oldest run that is due and not started; 0: none
     int64_t clock_step_us; // the last step of the wall clock against the steady one; 0: none seen
     steady clock_stepped;
 };

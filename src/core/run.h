@@ -8,8 +8,8 @@
  *      |          |       +-----------------------------------------------> --+
  *      +----------+-----> canceled | missed | skipped
  *
- * `due` is never stored: a run that is scheduled or waiting is due once its time has come, and reads so
- * (run_state_at). The moves are the table in run.c, and nothing else may make them.
+ * `due` is never stored: a run that is scheduled or waiting is due once its time has come, and
+ * reads so (run_state_at). The moves are the table in run.c, and nothing else may make them.
  */
 #pragma once
 
@@ -38,15 +38,23 @@ bool run_state_is_final(enum run_state state);
 // What a stored state reads as at `now`: scheduled and waiting runs whose time has come are due.
 enum run_state run_state_at(enum run_state stored, wall due_at, wall now);
 
-enum run_trigger { TRIGGER_SCHEDULE, TRIGGER_API, TRIGGER_RETRY, TRIGGER_CATCH_UP, TRIGGER_TEST, TRIGGER_COUNT };
+enum run_trigger {
+    TRIGGER_SCHEDULE,
+    TRIGGER_API,
+    TRIGGER_RETRY,
+    TRIGGER_CATCH_UP,
+    TRIGGER_TEST,
+    TRIGGER_COUNT
+};
 const char *run_trigger_text(enum run_trigger trigger);
 enum status run_trigger_parse(const char *text, enum run_trigger *ret);
 
 struct run {
     run_id id;
-    int64_t task;        // row of the task; 0 for a one-off
-    int64_t revision_id; // row of the definition that its last attempt used, or that it was made with
-    int generation;      // of the schedule, for an occurrence; 0 otherwise
+    int64_t task; // row of the task; 0 for a one-off
+    int64_t
+        revision_id; // row of the definition that its last attempt used, or that it was made with
+    int generation;  // of the schedule, for an occurrence; 0 otherwise
     enum run_state state;
     enum run_trigger trigger;
     char *reason;       // in words: why it failed, was canceled, missed or skipped; NULL otherwise
@@ -55,11 +63,11 @@ struct run {
     wall started_at;    // of the first attempt
     wall finished_at;
     wall attempt_started_at; // of the attempt under way
-    int attempts;       // how many have been started
+    int attempts;            // how many have been started
     int64_t fence;
     uint64_t lane;
-    run_id retry_of;    // 0: none
-    char *payload;      // JSON text, or NULL: the task's
+    run_id retry_of; // 0: none
+    char *payload;   // JSON text, or NULL: the task's
     size_t payload_size;
     // Filled by reads that join them; not columns of the run.
     char *task_name; // NULL for a one-off
@@ -67,9 +75,11 @@ struct run {
 };
 void run_done(struct run *run);
 
-// The run as the API shows it (design, 7), as one JSON object: `state` is read at `now`. `attempts` may be NULL: the field is left out.
-// `result` is the last successful attempt's response where that is JSON, else null; it needs attempts and is left out without.
-void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts, size_t count);
+// The run as the API shows it (design, 7), as one JSON object: `state` is read at `now`. `attempts`
+// may be NULL: the field is left out. `result` is the last successful attempt's response where that
+// is JSON, else null; it needs attempts and is left out without.
+void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts,
+               size_t count);
 void attempt_write(struct writer *w, const struct attempt *attempt);
 
 // What becomes of a run after an attempt.
@@ -78,4 +88,5 @@ struct verdict {
     wall due_at;          // waiting: when the next attempt is due
     char reason[200];     // failed: why; "" otherwise
 };
-struct verdict run_after_attempt(const struct retry *retry, const struct attempt *attempt, wall now, struct random *chance);
+struct verdict run_after_attempt(const struct retry *retry, const struct attempt *attempt, wall now,
+                                 struct random *chance);

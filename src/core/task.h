@@ -1,9 +1,10 @@
 /*
  * task - what is to be done and how it must behave
  *
- * The decoded, validated form of the object that users write in JSON or YAML (design, 5). Immutable once made, shared by
- * reference between threads. `definition` is its canonical JSON: two definitions that mean the same have the same text, so
- * comparing texts tells whether an edit changes anything.
+ * The decoded, validated form of the object that users write in JSON or YAML (design, 5). Immutable
+ * once made, shared by reference between threads. `definition` is its canonical JSON: two
+ * definitions that mean the same have the same text, so comparing texts tells whether an edit
+ * changes anything.
  *
  * One decoder serves PUT, PATCH, apply, YAML files and the inline targets of POST /v1/runs.
  */
@@ -16,7 +17,7 @@
 #include "core/fault.h"
 #include "core/schedule.h"
 
-#define TASK_NAME_MAX 100      // [a-z0-9][a-z0-9._-]*
+#define TASK_NAME_MAX 100 // [a-z0-9][a-z0-9._-]*
 #define TASK_SCHEDULES_MAX 16
 #define TASK_PAYLOAD_MAX (256 << 10)
 #define TASK_DEFINITION_MAX (512 << 10)
@@ -40,7 +41,7 @@ struct target {
         char **argv; // NULL-terminated, at least one
         struct pair *env;
         size_t env_count;
-        char *cwd;   // NULL: the server's
+        char *cwd;        // NULL: the server's
         char *stdin_text; // NULL: the payload, if any
     } command;
 };
@@ -48,19 +49,19 @@ struct target {
 enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
 
 struct retry {
-    int max_attempts;    // 1..100; 3 where not said
+    int max_attempts;     // 1..100; 3 where not said
     enum backoff backoff; // exponential where not said
-    int64_t initial_us;  // 5s where not said
-    int64_t max_us;      // 10m where not said
+    int64_t initial_us;   // 5s where not said
+    int64_t max_us;       // 10m where not said
 };
 
 struct expect {
     int status_least, status_most; // 200..299 where not said; a single status has both the same
     struct pair *headers;          // must be present with exactly this value
     size_t header_count;
-    json_t *json;                  // {"/pointer": value}, or NULL
-    int exit_code;                 // 0 where not said
-    int64_t max_duration_us;       // 0: none
+    json_t *json;            // {"/pointer": value}, or NULL
+    int exit_code;           // 0 where not said
+    int64_t max_duration_us; // 0: none
 };
 
 struct runbook { // each NULL where not said
@@ -82,21 +83,26 @@ struct task {
     struct retry retry;
     struct expect expect;
     struct runbook runbook;
-    char *signing_secret; // the name of a secret in the server's configuration; NULL: the default one
-    uint64_t lane;        // runs of one lane share an endpoint: a hash of scheme, host and port, or of "command"
+    char *
+        signing_secret; // the name of a secret in the server's configuration; NULL: the default one
+    uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
+                   // "command"
 };
 
 struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 
-// Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`, `expect` where the task does not say;
-// they become part of the definition. `pointer` is where value stands in the whole document. On STATUS_OK one reference is the
-// caller's. STATUS_INVALID: faults say what and where.
-enum status task_decode(const char *name, const json_t *value, const json_t *defaults, const char *pointer,
-                        struct faults *faults, struct task **ret);
+// Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`,
+// `expect` where the task does not say; they become part of the definition. `pointer` is where
+// value stands in the whole document. On STATUS_OK one reference is the caller's. STATUS_INVALID:
+// faults say what and where.
+enum status task_decode(const char *name, const json_t *value, const json_t *defaults,
+                        const char *pointer, struct faults *faults, struct task **ret);
 
-// The same from its canonical text, as the store keeps it. STATUS_INVALID only for a store written by another version.
-enum status task_decode_text(const char *name, const char *definition, size_t size, struct task **ret);
+// The same from its canonical text, as the store keeps it. STATUS_INVALID only for a store written
+// by another version.
+enum status task_decode_text(const char *name, const char *definition, size_t size,
+                             struct task **ret);
 
 // STATUS_INVALID with a fault at `pointer` unless `name` is a task's name.
 enum status task_check_name(const char *name, const char *pointer, struct faults *faults);

@@ -1,9 +1,10 @@
 /*
  * dispatch - performs attempts
  *
- * One thread with an epoll loop: HTTP through libcurl's multi interface, commands as child processes. Takes orders out of a
- * mailbox, starts each at its due instant and never before, and posts a report for each (MESSAGE_REPORT), always exactly one. Decides
- * nothing about runs: retries, states and limits are the scheduler's.
+ * One thread with an epoll loop: HTTP through libcurl's multi interface, commands as child
+ * processes. Takes orders out of a mailbox, starts each at its due instant and never before, and
+ * posts a report for each (MESSAGE_REPORT), always exactly one. Decides nothing about runs:
+ * retries, states and limits are the scheduler's.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 #include "core/attempt.h"
 #include "core/message.h"
 
-struct secret { // a named signing secret; two while it rotates, newest first
-    char *name; // NULL: the default one
+struct secret {    // a named signing secret; two while it rotates, newest first
+    char *name;    // NULL: the default one
     char *keys[2]; // "whsec_..." or "whsk_...", NULL
 };
 
@@ -25,19 +26,21 @@ struct dispatch_options {
     const struct secret *secrets;
     size_t secret_count;
     bool allow_commands;
-    bool allow_loopback;                  // 127.0.0.0/8 and ::1
-    bool allow_private;                   // RFC 1918, RFC 4193, link-local, and all else that is not global
-    const struct address_range *allowed;  // further ranges that are allowed
+    bool allow_loopback; // 127.0.0.0/8 and ::1
+    bool allow_private;  // RFC 1918, RFC 4193, link-local, and all else that is not global
+    const struct address_range *allowed; // further ranges that are allowed
     size_t allowed_count;
-    size_t response_max;                  // bytes of a response or output that are kept: 4 KiB where not said
-    int64_t kill_after_us;                // SIGTERM, then SIGKILL this much later: 5 s
-    const char *server_url;               // for commands: PUNCTUAL_URL
+    size_t response_max;    // bytes of a response or output that are kept: 4 KiB where not said
+    int64_t kill_after_us;  // SIGTERM, then SIGKILL this much later: 5 s
+    const char *server_url; // for commands: PUNCTUAL_URL
 };
 
 struct dispatcher;
 
-// Starts the thread. `reports` gets the reports. The options must outlive it. NULL where the system refuses.
-struct dispatcher *dispatcher_start(const struct dispatch_options *options, struct mailbox *reports);
+// Starts the thread. `reports` gets the reports. The options must outlive it. NULL where the system
+// refuses.
+struct dispatcher *dispatcher_start(const struct dispatch_options *options,
+                                    struct mailbox *reports);
 struct mailbox *dispatcher_orders(struct dispatcher *d); // post struct order here
 // Stops everything still running at once (each is reported as canceled), then the thread.
 void dispatcher_stop(struct dispatcher *d);

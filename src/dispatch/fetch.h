@@ -15,15 +15,16 @@ struct fetch {
     const char *const *headers; // "Name: value", NULL-terminated; NULL: none
     const char *body;           // NULL: none
     size_t body_size;
-    long timeout_ms;            // 0: none
-    // Called with each piece of the body as it arrives; NULL: collected in `answer`. False stops the transfer (STATUS_END).
+    long timeout_ms; // 0: none
+    // Called with each piece of the body as it arrives; NULL: collected in `answer`. False stops
+    // the transfer (STATUS_END).
     bool (*piece)(void *context, const char *bytes, size_t size);
     void *context;
     // filled:
-    int status;                 // HTTP
-    struct buffer answer;       // init with its limit before
-    struct buffer etag;         // init before
-    char why[256];              // in words, on STATUS_FAILED
+    int status;           // HTTP
+    struct buffer answer; // init with its limit before
+    struct buffer etag;   // init before
+    char why[256];        // in words, on STATUS_FAILED
 };
 
 // STATUS_OK whenever an HTTP status came back, whatever it is. STATUS_FAILED: no answer.

@@ -1,8 +1,9 @@
 /*
  * scheduler - what runs next
  *
- * Works in turns: everything that has arrived is decided together and committed once; only then do replies and orders leave. No sockets, no
- * clock, no threads: `now` and chance are given, so a simulator can drive it through days in milliseconds.
+ * Works in turns: everything that has arrived is decided together and committed once; only then do
+ * replies and orders leave. No sockets, no clock, no threads: `now` and chance are given, so a
+ * simulator can drive it through days in milliseconds.
  *
  * Used by server/back.c on the scheduler's thread.
  */
@@ -26,25 +27,29 @@ extern const struct scheduler_options scheduler_defaults;
 
 struct scheduler;
 
-// Recovers: attempts that ran when the last process ended are recorded as lost, and count. STATUS_FAILED: the store is broken.
-// The store stays the caller's.
-enum status scheduler_new(const struct scheduler_options *options, struct store *store, wall now, struct scheduler **ret);
+// Recovers: attempts that ran when the last process ended are recorded as lost, and count.
+// STATUS_FAILED: the store is broken. The store stays the caller's.
+enum status scheduler_new(const struct scheduler_options *options, struct store *store, wall now,
+                          struct scheduler **ret);
 void scheduler_free(struct scheduler *s);
 
 // What leaves a turn. Chains of letters; the caller hands them on.
 struct outbox {
     struct letter *replies; // struct message, to those who sent them
     struct letter *orders;  // struct order, to the dispatcher
-    struct letter *attempts; // struct message of kind MESSAGE_REPORT, for the log; message_free each
-    int64_t journal_turn;   // the newest turn in the journal that readers can see
-    int64_t commit_us;      // not filled here: the roof's measure goes in through scheduler_commit_took
+    struct letter
+        *attempts;        // struct message of kind MESSAGE_REPORT, for the log; message_free each
+    int64_t journal_turn; // the newest turn in the journal that readers can see
+    int64_t commit_us; // not filled here: the roof's measure goes in through scheduler_commit_took
 };
 
-// One turn. `inbox` is a chain of struct message in order of arrival. On any other status than OK the turn is undone: every
-// reply in the outbox says STATUS_UNAVAILABLE, there are no orders, and no further turn may be taken.
+// One turn. `inbox` is a chain of struct message in order of arrival. On any other status than OK
+// the turn is undone: every reply in the outbox says STATUS_UNAVAILABLE, there are no orders, and
+// no further turn may be taken.
 enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, struct outbox *ret);
 
-// When it wants its next turn, if nothing arrives before. <= now: at once. WALL_NEVER: when something arrives.
+// When it wants its next turn, if nothing arrives before. <= now: at once. WALL_NEVER: when
+// something arrives.
 wall scheduler_next_turn(const struct scheduler *s, wall now);
 
 // From now on nothing new is started; what runs is still reported.

@@ -1,8 +1,9 @@
 /*
  * reader - reading the store without disturbing a turn
  *
- * A read-only connection of its own, one per thread that reads: lists, history, statistics. Never writes, never
- * checkpoints. What has been answered with 2xx is visible to every question asked later.
+ * A read-only connection of its own, one per thread that reads: lists, history, statistics. Never
+ * writes, never checkpoints. What has been answered with 2xx is visible to every question asked
+ * later.
  *
  * Used by api/, on the front's threads.
  */
@@ -18,7 +19,8 @@ void reader_close(struct reader *reader); // NULL is fine
 // Not deleted. STATUS_NOT_FOUND.
 enum status reader_find_task(struct reader *reader, const char *name, struct task_record *ret);
 // Tasks by name after `after`, not deleted; at most max.
-enum status reader_list_tasks(struct reader *reader, const char *after, size_t max, struct task_record *ret, size_t *ret_count);
+enum status reader_list_tasks(struct reader *reader, const char *after, size_t max,
+                              struct task_record *ret, size_t *ret_count);
 
 struct revision_record {
     int number;
@@ -28,32 +30,37 @@ struct revision_record {
     char *changed;       // JSON array
     char *definition;
     size_t definition_size;
-    int64_t id;          // of the audit record, for paging
+    int64_t id; // of the audit record, for paging
 };
 void revision_record_done(struct revision_record *record);
-// The history of edits, newest first, with id < before (INT64_MAX for the first page). Deleted tasks too.
-enum status reader_list_revisions(struct reader *reader, const char *task, int64_t before, size_t max, struct revision_record *ret, size_t *ret_count);
+// The history of edits, newest first, with id < before (INT64_MAX for the first page). Deleted
+// tasks too.
+enum status reader_list_revisions(struct reader *reader, const char *task, int64_t before,
+                                  size_t max, struct revision_record *ret, size_t *ret_count);
 // One revision's definition. STATUS_NOT_FOUND.
-enum status reader_find_revision(struct reader *reader, const char *task, int number, char **ret_definition, size_t *ret_size);
+enum status reader_find_revision(struct reader *reader, const char *task, int number,
+                                 char **ret_definition, size_t *ret_size);
 
 struct run_filter {
-    const char *task;     // NULL: all
-    int state;            // enum run_state (RUN_DUE too), -1: all
-    wall from, to;        // of due_at: from <= due_at < to; WALL_NONE, WALL_NEVER: open
-    run_id before;        // ids below this one; 0: from the newest
-    wall now;             // to tell scheduled from due
+    const char *task; // NULL: all
+    int state;        // enum run_state (RUN_DUE too), -1: all
+    wall from, to;    // of due_at: from <= due_at < to; WALL_NONE, WALL_NEVER: open
+    run_id before;    // ids below this one; 0: from the newest
+    wall now;         // to tell scheduled from due
 };
 // Newest first. STATUS_NOT_FOUND where the task was never there.
-enum status reader_list_runs(struct reader *reader, const struct run_filter *filter, size_t max, struct run *ret, size_t *ret_count);
+enum status reader_list_runs(struct reader *reader, const struct run_filter *filter, size_t max,
+                             struct run *ret, size_t *ret_count);
 enum status reader_find_run(struct reader *reader, run_id id, struct run *ret);
 // All attempts of a run in order: *ret is an array to free after attempt_done on each.
-enum status reader_list_attempts(struct reader *reader, run_id id, struct attempt **ret, size_t *ret_count);
+enum status reader_list_attempts(struct reader *reader, run_id id, struct attempt **ret,
+                                 size_t *ret_count);
 
-struct task_figures { // over the task's newest finished attempts, at most 1,000
+struct task_figures {         // over the task's newest finished attempts, at most 1,000
     int64_t attempts, failed; // how many, and how many of them did not succeed
     int64_t p50_us, p95_us;   // response time; -1 where none is known
     int64_t cache_warm, cache_cold, cache_unknown;
-    int64_t db_calls_p50;     // -1 where unknown
+    int64_t db_calls_p50; // -1 where unknown
 };
 enum status reader_task_figures(struct reader *reader, int64_t task, struct task_figures *ret);
 
@@ -63,9 +70,11 @@ struct journal_row {
     char *events; // JSON objects, one per line
     size_t size;
 };
-enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_t max, struct journal_row *ret, size_t *ret_count);
+enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_t max,
+                                struct journal_row *ret, size_t *ret_count);
 // The oldest and newest turn kept; 0 where the journal is empty.
 enum status reader_journal_range(struct reader *reader, int64_t *ret_oldest, int64_t *ret_newest);
 
-// How many runs are stored in each state (stored states: no RUN_DUE). May take long on a large store: for audits and tests.
+// How many runs are stored in each state (stored states: no RUN_DUE). May take long on a large
+// store: for audits and tests.
 enum status reader_count_runs(struct reader *reader, int64_t counts[RUN_STATE_COUNT]);

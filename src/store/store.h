@@ -2,14 +2,15 @@
  * store - what survives a crash
  *
  * Questions of the domain, not tables. One writer (the scheduler's thread), which works in turns:
- * store_begin, any number of the verbs below, store_commit. When commit has answered STATUS_OK everything is on the
- * disk (synced); when it has not, nothing of the turn is. Any status but OK, NOT_FOUND, CONFLICT and END means that the store is
- * broken: roll back, accept nothing more, stop the program. Nothing is ever tried again after a failed sync.
+ * store_begin, any number of the verbs below, store_commit. When commit has answered STATUS_OK
+ * everything is on the disk (synced); when it has not, nothing of the turn is. Any status but OK,
+ * NOT_FOUND, CONFLICT and END means that the store is broken: roll back, accept nothing more, stop
+ * the program. Nothing is ever tried again after a failed sync.
  *
  * Readers (store/reader.h) have read-only connections of their own.
  *
- * Every store must pass tests/store/. Now: SQLite. The verbs are a table, so that PostgreSQL and a store in memory
- * can stand behind it.
+ * Every store must pass tests/store/. Now: SQLite. The verbs are a table, so that PostgreSQL and a
+ * store in memory can stand behind it.
  */
 #pragma once
 
@@ -19,18 +20,21 @@
 
 struct store;
 
-// Opens (and makes, and migrates) the store at `where`, a path. `why` (size bytes) says in words what is wrong otherwise:
-// STATUS_FAILED for the disk, STATUS_CONFLICT where another process has it, STATUS_INVALID where a newer version wrote it.
+// Opens (and makes, and migrates) the store at `where`, a path. `why` (size bytes) says in words
+// what is wrong otherwise: STATUS_FAILED for the disk, STATUS_CONFLICT where another process has
+// it, STATUS_INVALID where a newer version wrote it.
 enum status store_open_sqlite(const char *where, struct store **ret, char *why, size_t size);
-void store_close(struct store *store); // NULL is fine
+void store_close(struct store *store);                // NULL is fine
 const char *store_problem(const struct store *store); // the last failure in words; "" if none
 
-// --- a turn ---------------------------------------------------------------------------------------------------------
+// --- a turn
+// ---------------------------------------------------------------------------------------------------------
 enum status store_begin(struct store *store);
 enum status store_commit(struct store *store);
 void store_rollback(struct store *store);
 
-// --- starting -------------------------------------------------------------------------------------------------------
+// --- starting
+// -------------------------------------------------------------------------------------------------------
 struct store_start {
     run_id last_run;   // the highest id in use
     int64_t last_turn; // the newest row of the journal
@@ -40,62 +44,79 @@ enum status store_start(struct store *store, struct store_start *ret);
 enum status store_get_setting(struct store *store, const char *name, char *value, size_t size);
 enum status store_put_setting(struct store *store, const char *name, const char *value);
 
-// --- tasks ----------------------------------------------------------------------------------------------------------
+// --- tasks
+// ----------------------------------------------------------------------------------------------------------
 struct task_record {
-    int64_t id;          // row; 0: not yet
+    int64_t id; // row; 0: not yet
     char *name;
     int revision;        // newest; counts on after a delete
     int64_t revision_id; // row of its definition
     int generation;      // of its schedules: bumped by every edit of them
     bool deleted;
-    wall paused_at;      // WALL_NONE: not paused
+    wall paused_at; // WALL_NONE: not paused
     char *paused_by, *paused_why;
     wall created_at, changed_at;
-    char *definition;    // canonical JSON of the newest revision
+    char *definition; // canonical JSON of the newest revision
     size_t definition_size;
 };
 void task_record_done(struct task_record *record);
 
 struct edit { // who changed what: one audit record for each accepted edit
     wall at;
-    const char *author, *note;  // NULL where not said
-    const char *changed;        // JSON array as of task_diff; "[]" for a new task
-    int rollback_to;            // the revision it brings back; 0: none
+    const char *author, *note; // NULL where not said
+    const char *changed;       // JSON array as of task_diff; "[]" for a new task
+    int rollback_to;           // the revision it brings back; 0: none
 };
 
 // Deleted tasks are found too. STATUS_NOT_FOUND. The caller owns ret: task_record_done.
 enum status store_find_task(struct store *store, const char *name, struct task_record *ret);
 enum status store_find_task_by_id(struct store *store, int64_t id, struct task_record *ret);
-// The first task (not deleted) whose name is after `after` ("" for the first), for walking all. STATUS_END.
+// The first task (not deleted) whose name is after `after` ("" for the first), for walking all.
+// STATUS_END.
 enum status store_next_task(struct store *store, const char *after, struct task_record *ret);
-// Makes record->definition the next revision: sets id, revision (+1), revision_id; generation, deleted, paused_* are written as they stand.
-enum status store_save_task(struct store *store, struct task_record *record, const struct edit *edit);
-// Writes deleted, generation and paused_* as they stand, without a new revision, and the audit record: `what` is "paused", "resumed", "deleted".
-enum status store_mark_task(struct store *store, const struct task_record *record, const char *what, const struct edit *edit);
+// Makes record->definition the next revision: sets id, revision (+1), revision_id; generation,
+// deleted, paused_* are written as they stand.
+enum status store_save_task(struct store *store, struct task_record *record,
+                            const struct edit *edit);
+// Writes deleted, generation and paused_* as they stand, without a new revision, and the audit
+// record: `what` is "paused", "resumed", "deleted".
+enum status store_mark_task(struct store *store, const struct task_record *record, const char *what,
+                            const struct edit *edit);
 // The definition of revision `number` of a task. Free with free(). STATUS_NOT_FOUND.
-enum status store_find_revision(struct store *store, int64_t task, int number, char **ret_definition, size_t *ret_size);
+enum status store_find_revision(struct store *store, int64_t task, int number,
+                                char **ret_definition, size_t *ret_size);
 
-// --- definitions ----------------------------------------------------------------------------------------------------
+// --- definitions
+// ----------------------------------------------------------------------------------------------------
 // The row of an inline definition; made when there is none with the same text.
-enum status store_keep_definition(struct store *store, const char *definition, size_t size, wall now, int64_t *ret_revision_id);
+enum status store_keep_definition(struct store *store, const char *definition, size_t size,
+                                  wall now, int64_t *ret_revision_id);
 // What a run's revision_id stands for. `ret_name` is NULL for an inline one. Free both.
-enum status store_load_definition(struct store *store, int64_t revision_id, char **ret_name, char **ret_definition, size_t *ret_size);
+enum status store_load_definition(struct store *store, int64_t revision_id, char **ret_name,
+                                  char **ret_definition, size_t *ret_size);
 
-// --- cursors: which occurrence of a schedule comes next ---------------------------------------------------------------
+// --- cursors: which occurrence of a schedule comes next
+// ---------------------------------------------------------------
 struct cursor {
     int64_t task;
-    int schedule;   // its place in the task's list
+    int schedule; // its place in the task's list
     int generation;
-    wall next_at;   // nominal instant of the next occurrence that has no record yet; WALL_NEVER: none left
-    int dst;        // enum dst_note of it
+    wall next_at; // nominal instant of the next occurrence that has no record yet; WALL_NEVER: none
+                  // left
+    int dst;      // enum dst_note of it
 };
-enum status store_put_cursor(struct store *store, const struct cursor *cursor); // inserts or replaces (task, schedule)
+enum status store_put_cursor(struct store *store,
+                             const struct cursor *cursor); // inserts or replaces (task, schedule)
 enum status store_drop_cursors(struct store *store, int64_t task);
-// Cursors with (next_at, task, schedule) after `after` and next_at <= until, earliest first: at most `max`, how many in ret_count.
-enum status store_load_cursors(struct store *store, const struct cursor *after, wall until, size_t max, struct cursor *ret, size_t *ret_count);
+// Cursors with (next_at, task, schedule) after `after` and next_at <= until, earliest first: at
+// most `max`, how many in ret_count.
+enum status store_load_cursors(struct store *store, const struct cursor *after, wall until,
+                               size_t max, struct cursor *ret, size_t *ret_count);
 
-// --- runs -----------------------------------------------------------------------------------------------------------
-// STATUS_CONFLICT where this occurrence (task, generation, scheduled_for) has a run already; nothing is written then.
+// --- runs
+// -----------------------------------------------------------------------------------------------------------
+// STATUS_CONFLICT where this occurrence (task, generation, scheduled_for) has a run already;
+// nothing is written then.
 enum status store_add_run(struct store *store, const struct run *run);
 
 struct due_row {
@@ -104,37 +125,53 @@ struct due_row {
     uint64_t lane;
     int64_t task; // 0: a one-off
 };
-// Runs scheduled or waiting with (due_at, id) after (`after`, after_id) and due_at <= until, earliest first.
-enum status store_load_due(struct store *store, wall after, run_id after_id, wall until, size_t max, struct due_row *ret, size_t *ret_count);
+// Runs scheduled or waiting with (due_at, id) after (`after`, after_id) and due_at <= until,
+// earliest first.
+enum status store_load_due(struct store *store, wall after, run_id after_id, wall until, size_t max,
+                           struct due_row *ret, size_t *ret_count);
 // The same for one task, from the id after `after_id`, by id.
-enum status store_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max, struct due_row *ret, size_t *ret_count);
+enum status store_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max,
+                                   struct due_row *ret, size_t *ret_count);
 
 // The whole run, with task_name and revision. The caller owns ret: run_done. STATUS_NOT_FOUND.
 enum status store_find_run(struct store *store, run_id id, struct run *ret);
-// scheduled or waiting -> running: attempts + 1, fence + 1, attempt_started_at = at, started_at where not set, revision_id and lane as given.
-// STATUS_CONFLICT unless it is scheduled or waiting (nothing written).
-enum status store_start_run(struct store *store, run_id id, wall at, int64_t revision_id, uint64_t lane);
-// Records a finished attempt and, unless the run is final already, moves the run by the verdict (finished_at = now for a final state).
-enum status store_finish_attempt(struct store *store, const struct attempt *attempt, const struct verdict *verdict, wall now);
-// scheduled, waiting or running -> `state` (final) with a reason. STATUS_CONFLICT where that move is not allowed.
-enum status store_end_run(struct store *store, run_id id, enum run_state state, const char *reason, wall now);
-// Runs of `task` that are scheduled or waiting -> canceled. only_occurrences: just those a schedule made that had no attempt yet.
-// At most `max` at a call; ret gets their ids.
-enum status store_cancel_pending(struct store *store, int64_t task, bool only_occurrences, const char *reason, wall now,
-                                 size_t max, run_id *ret, size_t *ret_count);
+// scheduled or waiting -> running: attempts + 1, fence + 1, attempt_started_at = at, started_at
+// where not set, revision_id and lane as given. STATUS_CONFLICT unless it is scheduled or waiting
+// (nothing written).
+enum status store_start_run(struct store *store, run_id id, wall at, int64_t revision_id,
+                            uint64_t lane);
+// Records a finished attempt and, unless the run is final already, moves the run by the verdict
+// (finished_at = now for a final state).
+enum status store_finish_attempt(struct store *store, const struct attempt *attempt,
+                                 const struct verdict *verdict, wall now);
+// scheduled, waiting or running -> `state` (final) with a reason. STATUS_CONFLICT where that move
+// is not allowed.
+enum status store_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
+                          wall now);
+// Runs of `task` that are scheduled or waiting -> canceled. only_occurrences: just those a schedule
+// made that had no attempt yet. At most `max` at a call; ret gets their ids.
+enum status store_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
+                                 const char *reason, wall now, size_t max, run_id *ret,
+                                 size_t *ret_count);
 // Runs that are running, by id, after `after`. For recovery at the start: what runs then was lost.
-enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret, size_t *ret_count);
+enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
+                               size_t *ret_count);
 
-// --- idempotency keys -------------------------------------------------------------------------------------------------
+// --- idempotency keys
+// -------------------------------------------------------------------------------------------------
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.
-enum status store_find_key(struct store *store, const char *key, wall now, uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
-enum status store_keep_key(struct store *store, const char *key, uint64_t fingerprint, const char *body, size_t size, wall expires_at);
+enum status store_find_key(struct store *store, const char *key, wall now,
+                           uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
+enum status store_keep_key(struct store *store, const char *key, uint64_t fingerprint,
+                           const char *body, size_t size, wall expires_at);
 // Forgets at most `max` expired keys.
 enum status store_clear_keys(struct store *store, wall now, size_t max);
 
-// --- journal ----------------------------------------------------------------------------------------------------------
+// --- journal
+// ----------------------------------------------------------------------------------------------------------
 // One row per turn that had events: JSON objects, one per line.
-enum status store_add_journal(struct store *store, int64_t turn, wall at, const char *events, size_t size);
+enum status store_add_journal(struct store *store, int64_t turn, wall at, const char *events,
+                              size_t size);
 // Forgets oldest rows while the journal holds more than `keep_bytes`; at most `max` rows at a call.
 enum status store_trim_journal(struct store *store, size_t keep_bytes, size_t max);
 

@@ -39,7 +39,8 @@ TEST(a_writer_puts_commas_and_escapes)
     writer_bool(&w, false);
     writer_end_array(&w);
     writer_end_object(&w);
-    CHECK_TEXT("{\"a\":\"q\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\",\"b\":[-9223372036854775808,1.050,null,false]}",
+    CHECK_TEXT("{\"a\":\"q\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\",\"b\":[-"
+               "9223372036854775808,1.050,null,false]}",
                buffer_string(&b));
     buffer_done(&b);
 }
@@ -63,8 +64,14 @@ TEST(an_id_reads_back_from_its_text_and_sorts_like_it)
     CHECK(strcmp(ta, tb) < 0);
     CHECK_INT(STATUS_OK, run_id_parse(ta, &back));
     CHECK_INT(a.value, back.value);
-    static const char *const bad[] = {"", "run_", "run_0", "run_0000000000000", "run_zzzzzzzzzzzzz",
-                                      "run_0123456789abu", "job_0c4x9k2m1p7qz", "run_0c4x9k2m1p7qz0"};
+    static const char *const bad[] = {"",
+                                      "run_",
+                                      "run_0",
+                                      "run_0000000000000",
+                                      "run_zzzzzzzzzzzzz",
+                                      "run_0123456789abu",
+                                      "job_0c4x9k2m1p7qz",
+                                      "run_0c4x9k2m1p7qz0"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         test_row = bad[i];
         CHECK_INT(STATUS_INVALID, run_id_parse(bad[i], &back));

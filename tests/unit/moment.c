@@ -42,9 +42,17 @@ TEST(an_instant_with_any_offset_is_read)
 TEST(what_is_no_instant_is_refused)
 {
     static const char *const rows[] = {
-        "", "2026-12-24", "2026-02-29T00:00:00Z", "2026-12-24T24:00:00Z", "2026-12-24T18:00:00",
-        "2026-12-24T18:00:60Z", "2026-12-24T18:00:00.Z", "2026-12-24T18:00:00Zx", "2026-13-01T00:00:00Z",
-        "1969-12-31T23:59:59Z", "2026-12-24T18:00:00+1:00",
+        "",
+        "2026-12-24",
+        "2026-02-29T00:00:00Z",
+        "2026-12-24T24:00:00Z",
+        "2026-12-24T18:00:00",
+        "2026-12-24T18:00:60Z",
+        "2026-12-24T18:00:00.Z",
+        "2026-12-24T18:00:00Zx",
+        "2026-13-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "2026-12-24T18:00:00+1:00",
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         wall t;
@@ -72,9 +80,19 @@ TEST(durations_are_read)
         const char *text;
         int64_t us;
     } rows[] = {
-        {"250ms", 250 * MILLISECOND}, {"1h30m", 90 * MINUTE}, {"90s", 90 * SECOND}, {"2d", 2 * DAY},
-        {"1w", 7 * DAY},  {"1.5h", 90 * MINUTE}, {"0s", 0}, {"10us", 10}, {"PT1H30M", 90 * MINUTE},
-        {"P1D", DAY}, {"P1DT12H", 36 * HOUR}, {"PT0.5S", SECOND / 2}, {"1m30s", 90 * SECOND},
+        {"250ms", 250 * MILLISECOND},
+        {"1h30m", 90 * MINUTE},
+        {"90s", 90 * SECOND},
+        {"2d", 2 * DAY},
+        {"1w", 7 * DAY},
+        {"1.5h", 90 * MINUTE},
+        {"0s", 0},
+        {"10us", 10},
+        {"PT1H30M", 90 * MINUTE},
+        {"P1D", DAY},
+        {"P1DT12H", 36 * HOUR},
+        {"PT0.5S", SECOND / 2},
+        {"1m30s", 90 * SECOND},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t us = -1;
@@ -86,8 +104,10 @@ TEST(durations_are_read)
 
 TEST(what_is_no_duration_is_refused)
 {
-    static const char *const rows[] = {"", "5", "m", "-5s", "1h 30m", "30m1h", "1h1h", "1.5h30m", "P", "PT",
-                                       "P1M", "P1Y", "200y", "99999999999999999999s", "PT1H30", "101w52000w"};
+    static const char *const rows[] = {
+        "",        "5",         "m",  "-5s", "1h 30m", "30m1h", "1h1h",
+        "1.5h30m", "P",         "PT", "P1M", "P1Y",    "200y",  "99999999999999999999s",
+        "PT1H30",  "101w52000w"};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t us;
         test_row = rows[i];
@@ -97,7 +117,8 @@ TEST(what_is_no_duration_is_refused)
 
 TEST(a_written_duration_reads_back)
 {
-    static const int64_t rows[] = {0, 1, 250 * MILLISECOND, 90 * MINUTE, DAY + 1, 36500 * DAY, 1234567890123};
+    static const int64_t rows[] = {0,       1,           250 * MILLISECOND, 90 * MINUTE,
+                                   DAY + 1, 36500 * DAY, 1234567890123};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[DURATION_TEXT];
         int64_t us = -1;

@@ -1,0 +1,227 @@
+#include "core/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/retry.h"
+
+#define TO(state) (1u << RUN_##state)
+
+static const struct {
+    const char *name;
+    unsigned may; // states it may enter next; none: final
+} rules[RUN_STATE_COUNT] = {
+    // `due` is how a scheduled or waiting run reads once its time has come, so those two move as it
+    // does.
+    [RUN_SCHEDULED] = {"scheduled",
+                       TO(DUE) | TO(RUNNING) | TO(CANCELED) | TO(MISSED) | TO(SKIPPED)},
+    [RUN_DUE] = {"due", TO(RUNNING) | TO(CANCELED) | TO(MISSED) | TO(SKIPPED)},
+    [RUN_RUNNING] = {"running", TO(SUCCEEDED) | TO(WAITING) | TO(FAILED) | TO(CANCELED)},
+    [RUN_WAITING] = {"waiting", TO(DUE) | TO(RUNNING) | TO(CANCELED) | TO(MISSED) | TO(SKIPPED)},
+    [RUN_SUCCEEDED] = {"succeeded", 0},
+    [RUN_FAILED] = {"failed", 0},
+    [RUN_CANCELED] = {"canceled", 0},
+    [RUN_MISSED] = {"missed", 0},
+    [RUN_SKIPPED] = {"skipped", 0},
+};
+
+static const char *const triggers[TRIGGER_COUNT] = {
+    [TRIGGER_SCHEDULE] = "schedule", [TRIGGER_API] = "api",   [TRIGGER_RETRY] = "retry",
+    [TRIGGER_CATCH_UP] = "catch_up", [TRIGGER_TEST] = "test",
+};
+
+const char *run_state_text(enum run_state state)
+{
+    return rules[state].name;
+}
+
+enum status run_state_parse(const char *text, enum run_state *ret)
+{
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++)
+        if (strcmp(rules[i].name, text) == 0) {
+            *ret = (enum run_state)i;
+            return STATUS_OK;
+        }
+    return STATUS_INVALID;
+}
+
+bool run_state_may(enum run_state from, enum run_state to)
+{
+    return rules[from].may >> to & 1;
+}
+
+bool run_state_is_final(enum run_state state)
+{
+    return rules[state].may == 0;
+}
+
+enum run_state run_state_at(enum run_state stored, wall due_at, wall now)
+{
+    bool pending = stored == RUN_SCHEDULED || stored == RUN_WAITING;
+    return pending && due_at.us <= now.us ? RUN_DUE : stored;
+}
+
+const char *run_trigger_text(enum run_trigger trigger)
+{
+    return triggers[trigger];
+}
+
+enum status run_trigger_parse(const char *text, enum run_trigger *ret)
+{
+    for (unsigned i = 0; i < TRIGGER_COUNT; i++)
+        if (strcmp(triggers[i], text) == 0) {
+            *ret = (enum run_trigger)i;
+            return STATUS_OK;
+        }
+    return STATUS_INVALID;
+}
+
+void run_done(struct run *run)
+{
+    free(run->reason);
+    free(run->payload);
+    free(run->task_name);
+    run->reason = run->payload = run->task_name = NULL;
+}
+
+static void write_id(struct writer *w, run_id id)
+{
+    char text[RUN_ID_TEXT];
+    if (id.value)
+        run_id_format(id, text);
+    writer_text(w, id.value ? text : NULL);
+}
+
+static void write_number(struct writer *w, int64_t n)
+{
+    if (n < 0)
+        writer_null(w); // unknown is null, never 0
+    else
+        writer_int(w, n);
+}
+
+void attempt_write(struct writer *w, const struct attempt *a)
+{
+    writer_object(w);
+    writer_key(w, "number");
+    writer_int(w, a->number);
+    writer_key(w, "started_at");
+    writer_moment(w, a->started_at);
+    writer_key(w, "lateness_ms");
+    writer_ms(w, a->lateness_us);
+    writer_key(w, "response_time_ms");
+    writer_ms(w, a->response_time_us);
+    writer_key(w, "phases");
+    writer_object(w);
+    writer_key(w, "dns_ms");
+    writer_ms(w, a->dns_us);
+    writer_key(w, "connect_ms");
+    writer_ms(w, a->connect_us);
+    writer_key(w, "tls_ms");
+    writer_ms(w, a->tls_us);
+    writer_key(w, "first_byte_ms");
+    writer_ms(w, a->first_byte_us);
+    writer_end_object(w);
+    writer_key(w, "outcome");
+    writer_text(w, attempt_outcome_text(a->outcome));
+    writer_key(w, "status");
+    write_number(w, a->status);
+    writer_key(w, "error");
+    writer_text(w, a->error);
+    writer_key(w, "cache");
+    writer_text(w, cache_status_text(a->cache));
+    writer_key(w, "db_calls");
+    write_number(w, a->db_calls);
+    writer_key(w, "db_time_ms");
+    writer_ms(w, a->db_time_us);
+    writer_key(w, "response");
+    if (a->response)
+        writer_text_sized(w, a->response, a->response_size);
+    else
+        writer_null(w);
+    writer_key(w, "fence");
+    writer_int(w, a->fence);
+    writer_end_object(w);
+}
+
+// The last successful attempt's response where that is JSON; null otherwise.
+static void write_result(struct writer *w, const struct attempt *attempts, size_t count)
+{
+    json_t *value = NULL;
+    struct json_place place;
+    for (size_t i = count; i-- > 0 && !value;)
+        if (attempts[i].outcome == ATTEMPT_SUCCEEDED && attempts[i].response)
+            json_read(attempts[i].response, attempts[i].response_size, &value, &place);
+    size_t size;
+    char *text = json_write(value, &size);
+    writer_raw(w, text, size);
+    free(text);
+    json_decref(value);
+}
+
+void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts,
+               size_t count)
+{
+    writer_object(w);
+    writer_key(w, "id");
+    write_id(w, run->id);
+    writer_key(w, "task");
+    writer_text(w, run->task_name);
+    writer_key(w, "revision");
+    write_number(w, run->revision ? run->revision : -1);
+    writer_key(w, "state");
+    writer_text(w, run_state_text(run_state_at(run->state, run->due_at, now)));
+    writer_key(w, "reason");
+    writer_text(w, run->reason);
+    writer_key(w, "trigger");
+    writer_text(w, run_trigger_text(run->trigger));
+    writer_key(w, "created_at");
+    writer_moment(w, id_time(run->id));
+    writer_key(w, "scheduled_for");
+    writer_moment(w, run->scheduled_for);
+    writer_key(w, "due_at");
+    writer_moment(w, run->due_at);
+    writer_key(w, "started_at");
+    writer_moment(w, run->started_at);
+    writer_key(w, "finished_at");
+    writer_moment(w, run->finished_at);
+    writer_key(w, "payload");
+    writer_raw(w, run->payload, run->payload_size);
+    writer_key(w, "retry_of");
+    write_id(w, run->retry_of);
+    writer_key(w, "attempt_count");
+    writer_int(w, run->attempts);
+    if (attempts) {
+        writer_key(w, "result");
+        write_result(w, attempts, count);
+        writer_key(w, "attempts");
+        writer_array(w);
+        for (size_t i = 0; i < count; i++)
+            attempt_write(w, &attempts[i]);
+        writer_end_array(w);
+    }
+    writer_end_object(w);
+}
+
+struct verdict run_after_attempt(const struct retry *retry, const struct attempt *a, wall now,
+                                 struct random *chance)
+{
+    struct verdict verdict = {.state = RUN_FAILED, .due_at = WALL_NONE};
+    const char *error = a->error ? a->error : attempt_outcome_text(a->outcome);
+    if (a->outcome == ATTEMPT_SUCCEEDED) {
+        verdict.state = RUN_SUCCEEDED;
+    } else if (a->gone) {
+        // RFC 9110, 15.5.11, and Standard Webhooks 1.0: the endpoint wants no more of this.
+        snprintf(verdict.reason, sizeof verdict.reason, "refused for good: %s", error);
+    } else if (a->outcome == ATTEMPT_REFUSED) {
+        snprintf(verdict.reason, sizeof verdict.reason, "cannot be tried: %s", error);
+    } else if (a->number >= retry->max_attempts) {
+        snprintf(verdict.reason, sizeof verdict.reason, "out of attempts (%d of %d): %s", a->number,
+                 retry->max_attempts, error);
+    } else {
+        verdict.state = RUN_WAITING;
+        verdict.due_at = wall_plus(now, retry_wait(retry, a->number, a->retry_after_us, chance));
+    }
+    return verdict;
+}
