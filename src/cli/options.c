@@ -118,13 +118,15 @@ enum status options_read(struct options *ret, const struct option_rule *own, con
 {
     struct options o = {.own = own};
     assert(count_rules(own) + count_rules(options_common) <= OPTIONS_MAX);
+    for (int i = 1; i < argc; i++)
+        if (!text_is_utf8(argv[i])) { // everything ends up in JSON or a URL
+            snprintf(why, size, "argument %d is not UTF-8", i);
+            return STATUS_INVALID;
+        }
     bool ended = false;
     for (int i = 1; i < argc; i++) {
         const char *given = argv[i];
-        if (!text_is_utf8(given)) {
-            snprintf(why, size, "argument %d is not UTF-8", i);
-            return STATUS_INVALID;
-        } else if (!ended && strcmp(given, "--") == 0) {
+        if (!ended && strcmp(given, "--") == 0) {
             ended = true;
         } else if (!ended && strncmp(given, "--", 2) == 0) {
             if (read_option(&o, argc, argv, &i, why, size) != STATUS_OK)

@@ -166,11 +166,10 @@ enum leave session_list(struct session *s, const char *path, const char *list, i
 
 void session_json(struct session *s, const json_t *value)
 {
-    bool people = s->out.width > 0;
-    // 15 digits read well; 17 are exact.
-    char *text =
-        json_dumps(value, JSON_ENCODE_ANY |
-                              (people ? JSON_INDENT(2) | JSON_REAL_PRECISION(15) : JSON_COMPACT));
+    // 15 digits read well; in a pipe numbers stay exact.
+    char *text = s->out.width
+                     ? json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(2) | JSON_REAL_PRECISION(15))
+                     : json_write(value, NULL);
     buffer_text(&s->out.out, text ? text : "null");
     buffer_byte(&s->out.out, '\n');
     free(text);

@@ -167,13 +167,12 @@ bool words_cron(const struct cron *cron, struct buffer *to)
     struct buffer time, days;
     buffer_init(&time, 1024);
     buffer_init(&days, 1024);
-    bool steps = add_steps(cron, &time);
-    if (!steps)
-        buffer_clear(&time); // what was begun
-    bool said = (steps || add_times(cron, &time)) && add_days(cron, &days);
+    bool times = add_times(cron, &time);
+    bool said = times || add_steps(cron, &time);
+    said = said && add_days(cron, &days);
     if (said) {
         bool every_day = cron->days == bits(1, 31) && cron->weekdays == bits(0, 6);
-        buffer_format(to, "%s%s%s", every_day && !steps ? "every day " : "", buffer_string(&time),
+        buffer_format(to, "%s%s%s", every_day && times ? "every day " : "", buffer_string(&time),
                       buffer_string(&days));
     }
     buffer_done(&time);
