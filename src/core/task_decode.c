@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "core/target.h"
 #include "core/task_definition.h"
+#include "core/zone_names.h"
 
 #define PAYLOAD_DEPTH_MAX 64
 #define EXPECT_POINTERS_MAX 100
@@ -451,11 +452,13 @@ static void read_timezone(const struct place *at, const struct field *field, con
 {
     const struct zone *zone;
     const char *name = json_string_value(value);
-    if (name && zone_find(name, &zone) != STATUS_OK)
+    const char *near = name && zone_find(name, &zone) != STATUS_OK ? zone_near(name) : NULL;
+    if (name && near)
+        faults_add(at->faults, at->pointer, "\"%.60s\" is no time zone: did you mean %s?", name,
+                   near);
+    else if (name && zone_find(name, &zone) != STATUS_OK)
         faults_add(at->faults, at->pointer,
-                   "\"%.60s\" is no time zone: write a name of the tz database such as "
-                   "Europe/Berlin or UTC",
-                   name);
+                   "\"%.60s\" is no time zone: write a name such as Europe/Berlin or UTC", name);
     else
         decode_text(at, field, value, into);
 }

@@ -81,6 +81,12 @@ static const struct problem {
     {"found unexpected document indicator", "the quotes that begin here are never closed", true},
     {"found unknown escape character",
      "unknown escape: in double quotes write \\\\ for a backslash, or use single quotes", false},
+    {"did not find expected alphabetic or numeric character",
+     "a text that begins with * or & stands in quotes, as in \"*/5 * * * *\"", true},
+    {"did not find expected comment or line break",
+     "behind | or > the text begins on the next line; put a text that begins with one of them in "
+     "quotes",
+     true},
     {"block sequence entries are not allowed in this context",
      "a '- ' stands where no list can be: check the indentation", false},
     {"found a tab character that violates indentation", "a tab cannot indent: use spaces", false},

@@ -1,0 +1,86 @@
+# GNU make over meson and ninja. `make help` lists what there is; each target is one call of a program in
+# tools/ or bench/, so the same can be had without make.
+
+LISTEN ?= 127.0.0.1:8640
+STORE ?= punctual.db
+APPLY ?= examples/punctual.yaml
+N ?= 30
+ROWS ?=
+QUICK ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test unit http crash tsan check format lock bench fresh clean install uninstall
+
+help: ## this list
+	@echo "make TARGET [NAME=value ...]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r target words; do printf '%-12s %s\n' "$$target" "$$words"; done
+
+setup: ## install the Debian packages that building, running and testing need
+	@tools/setup build test
+
+build: ## build the server as it is released: build/punctual
+	@tools/setup build
+	@tools/build release punctual
+
+run: build ## install what is missing, build, start the server with the example tasks and show runs (LISTEN, STORE, APPLY)
+	@tools/run $(LISTEN) $(STORE) $(APPLY)
+
+test: ## install what is missing, build with sanitizers and run everything
+	@tools/setup build test
+	@tools/test check unit http crash=$(N)
+
+unit: ## only the units and the store suite
+	@tools/setup build test
+	@tools/test unit
+
+http: ## only the tests from outside, against a real server (K=words selects)
+	@tools/setup build test
+	@tools/test http
+
+crash: ## only the crash test: kill -9 at N random moments (N=30)
+	@tools/setup build test
+	@tools/test crash=$(N)
+
+tsan: ## build with clang's thread sanitizer; run what uses threads
+	@tools/setup build test tsan
+	@tools/test tsan
+
+check: ## what CI runs, as .ci/run does: layers, format, all tests, thread sanitizer
+	@.ci/run
+
+format: ## put C and Python files into the house's form
+	@tools/setup test
+	@tools/format
+
+lock: ## write tests/requirements.lock anew from tests/requirements.in
+	@tools/setup test
+	@tools/lock
+
+bench: ## measure, print the table, write it to bench/results (ROWS=create,batch selects, QUICK=1 is shorter)
+	@tools/setup build bench
+	@tools/build release punctual bench
+	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick)
+
+fresh: ## try the README's two commands inside a newly made Debian 12 (needs root)
+	@tools/setup fresh
+	@tools/fresh
+
+clean: ## remove what was built; stores stay
+	rm -rf build build-asan build-tsan .pytest_cache .ruff_cache .venv
+
+install: build ## copy program, unit file and example to PREFIX (/usr/local) below DESTDIR
+	install -D -m 755 build/punctual $(DESTDIR)$(PREFIX)/bin/punctual
+	install -D -m 644 examples/punctual.yaml $(DESTDIR)$(PREFIX)/share/doc/punctual/examples/punctual.yaml
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/punctual/LICENSE
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@bindir@|$(PREFIX)/bin|' packaging/punctual.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/punctual.service
+
+uninstall: ## remove what install copied
+	rm -f $(DESTDIR)$(PREFIX)/bin/punctual $(DESTDIR)$(PREFIX)/lib/systemd/system/punctual.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/punctual
