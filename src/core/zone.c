@@ -45,7 +45,8 @@ static struct zone *zone_utc(const char *name)
 static bool is_name(const char *name)
 {
     size_t length = strlen(name);
-    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '/' || name[length - 1] == '/')
+    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '/' || name[length - 1] == '/' ||
+        strstr(name, "//"))
         return false;
     for (const char *p = name; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
