@@ -312,6 +312,9 @@ static bool read_field(struct reader *r, int at, struct piece text)
         r->plus = true;
         text.at++;
     }
+    size_t length = (size_t)(text.end - text.at);
+    if (length > 1 && memchr(text.at, '?', length))
+        return complain_of_the_unknown(r, &fields[at], text);
     r->star[at] = text.at < text.end && (*text.at == '*' || *text.at == '?');
     struct piece item = {text.at, text.at};
     for (;; item.at = ++item.end) {
