@@ -356,8 +356,10 @@ TEST(changes_close_together_are_told_apart)
         {1003599, LOCAL_OVERLAP, 999999, 1003599}, // the last second before the jump, and again at
                                                    // the end
         {1003600, LOCAL_UNIQUE, 1003600, 1003600}, // in the jump, but shown later
-        {1001800, LOCAL_OVERLAP, 998200, 1001800},  {1001799, LOCAL_UNIQUE, 998199, 998199},
-        {1007200, LOCAL_OVERLAP, 1000000, 1007200}, {1008999, LOCAL_OVERLAP, 1001799, 1008999},
+        {1001800, LOCAL_OVERLAP, 998200, 1001800},
+        {1001799, LOCAL_UNIQUE, 998199, 998199},
+        {1007200, LOCAL_OVERLAP, 1000000, 1007200},
+        {1008999, LOCAL_OVERLAP, 1001799, 1008999},
         {1009000, LOCAL_UNIQUE, 1009000, 1009000},
     };
     struct zone *zone = NULL;
