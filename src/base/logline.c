@@ -17,7 +17,7 @@ void logline_begin(struct logline *line, wall now, enum level level, const char 
 {
     buffer_init(&line->buffer, 16 << 10);
     line->w = writer_on(&line->buffer);
-    line->wanted = level >= threshold;
+    line->wanted = logline_wanted(level);
     writer_object(&line->w);
     writer_key(&line->w, "time");
     writer_moment(&line->w, now);
@@ -27,14 +27,35 @@ void logline_begin(struct logline *line, wall now, enum level level, const char 
     writer_text(&line->w, event);
 }
 
-void logline_end(struct logline *line)
+bool logline_wanted(enum level level)
+{
+    return level >= threshold;
+}
+
+void logline_keep(struct logline *line, struct buffer *lines)
 {
     writer_end_object(&line->w);
     buffer_byte(&line->buffer, '\n');
-    // One write call a line; up to PIPE_BUF bytes it cannot be torn by another thread or process.
     if (line->wanted && !line->buffer.overflow)
-        (void)!write(STDERR_FILENO, line->buffer.data, line->buffer.size);
+        buffer_add(lines, line->buffer.data, line->buffer.size);
     buffer_done(&line->buffer);
+}
+
+void logline_flush(struct buffer *lines)
+{
+    // One call for whole lines. A log that cannot be written must not stop the work.
+    if (lines->size)
+        (void)!write(STDERR_FILENO, lines->data, lines->size);
+    buffer_clear(lines);
+}
+
+void logline_end(struct logline *line)
+{
+    struct buffer one;
+    buffer_init(&one, line->buffer.limit + 2);
+    logline_keep(line, &one);
+    logline_flush(&one);
+    buffer_done(&one);
 }
 
 void logline_say(wall now, enum level level, const char *event, const char *format, ...)

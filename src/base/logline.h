@@ -25,6 +25,11 @@ struct logline {
 void logline_threshold(enum level least); // INFO at the start; set before threads start
 void logline_begin(struct logline *line, wall now, enum level level, const char *event);
 void logline_end(struct logline *line);
+// The same, but kept: many lines go out with one logline_flush.
+void logline_keep(struct logline *line, struct buffer *lines);
+void logline_flush(struct buffer *lines); // leaves it empty
+// Whether lines of this level go anywhere.
+bool logline_wanted(enum level level);
 
 // The usual short one: an event with a message in words.
 void logline_say(wall now, enum level level, const char *event, const char *format, ...)

@@ -30,6 +30,7 @@ enum message_kind {
     MESSAGE_METRICS,     // nothing
     MESSAGE_REPORT,      // from the dispatcher: attempt
     MESSAGE_DRAINED,     // from the dispatcher: nothing runs any more
+    MESSAGE_STOP,        // from the roof: start nothing new, and end when nothing runs
     MESSAGE_KIND_COUNT
 };
 

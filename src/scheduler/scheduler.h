@@ -43,9 +43,9 @@ struct outbox {
     int64_t commit_us; // not filled here: the roof's measure goes in through scheduler_commit_took
 };
 
-// One turn. `inbox` is a chain of struct message in order of arrival. On any other status than OK
-// the turn is undone: every reply in the outbox says STATUS_UNAVAILABLE, there are no orders, and
-// no further turn may be taken.
+// One turn. `inbox` is a chain of struct message in order of arrival: requests and reports, none of
+// the roof's own. On any other status than OK the turn is undone: every reply in the outbox says
+// STATUS_UNAVAILABLE, there are no orders, and all later turns only say the same.
 enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, struct outbox *ret);
 
 // When it wants its next turn, if nothing arrives before. <= now: at once. WALL_NEVER: when

@@ -27,14 +27,12 @@ enum status store_open_sqlite(const char *where, struct store **ret, char *why, 
 void store_close(struct store *store);                // NULL is fine
 const char *store_problem(const struct store *store); // the last failure in words; "" if none
 
-// --- a turn
-// ---------------------------------------------------------------------------------------------------------
+// --- a turn ---
 enum status store_begin(struct store *store);
 enum status store_commit(struct store *store);
 void store_rollback(struct store *store);
 
-// --- starting
-// -------------------------------------------------------------------------------------------------------
+// --- starting ---
 struct store_start {
     run_id last_run;   // the highest id in use
     int64_t last_turn; // the newest row of the journal
@@ -44,8 +42,7 @@ enum status store_start(struct store *store, struct store_start *ret);
 enum status store_get_setting(struct store *store, const char *name, char *value, size_t size);
 enum status store_put_setting(struct store *store, const char *name, const char *value);
 
-// --- tasks
-// ----------------------------------------------------------------------------------------------------------
+// --- tasks ---
 struct task_record {
     int64_t id; // row; 0: not yet
     char *name;
@@ -86,8 +83,7 @@ enum status store_mark_task(struct store *store, const struct task_record *recor
 enum status store_find_revision(struct store *store, int64_t task, int number,
                                 char **ret_definition, size_t *ret_size);
 
-// --- definitions
-// ----------------------------------------------------------------------------------------------------
+// --- definitions ---
 // The row of an inline definition; made when there is none with the same text.
 enum status store_keep_definition(struct store *store, const char *definition, size_t size,
                                   wall now, int64_t *ret_revision_id);
@@ -95,8 +91,7 @@ enum status store_keep_definition(struct store *store, const char *definition, s
 enum status store_load_definition(struct store *store, int64_t revision_id, char **ret_name,
                                   char **ret_definition, size_t *ret_size);
 
-// --- cursors: which occurrence of a schedule comes next
-// ---------------------------------------------------------------
+// --- cursors: which occurrence of a schedule comes next ---
 struct cursor {
     int64_t task;
     int schedule; // its place in the task's list
@@ -113,8 +108,7 @@ enum status store_drop_cursors(struct store *store, int64_t task);
 enum status store_load_cursors(struct store *store, const struct cursor *after, wall until,
                                size_t max, struct cursor *ret, size_t *ret_count);
 
-// --- runs
-// -----------------------------------------------------------------------------------------------------------
+// --- runs ---
 // STATUS_CONFLICT where this occurrence (task, generation, scheduled_for) has a run already;
 // nothing is written then.
 enum status store_add_run(struct store *store, const struct run *run);
@@ -141,7 +135,9 @@ enum status store_find_run(struct store *store, run_id id, struct run *ret);
 enum status store_start_run(struct store *store, run_id id, wall at, int64_t revision_id,
                             uint64_t lane);
 // Records a finished attempt and, unless the run is final already, moves the run by the verdict
-// (finished_at = now for a final state).
+// (finished_at = now for a final state). STATUS_CONFLICT where the run did not move: it was final
+// (the attempt is recorded), or this is not the report of its latest attempt by number and fence,
+// or came before (nothing is written). STATUS_NOT_FOUND.
 enum status store_finish_attempt(struct store *store, const struct attempt *attempt,
                                  const struct verdict *verdict, wall now);
 // scheduled, waiting or running -> `state` (final) with a reason. STATUS_CONFLICT where that move
@@ -157,8 +153,7 @@ enum status store_cancel_pending(struct store *store, int64_t task, bool only_oc
 enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
                                size_t *ret_count);
 
-// --- idempotency keys
-// -------------------------------------------------------------------------------------------------
+// --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.
 enum status store_find_key(struct store *store, const char *key, wall now,
                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
@@ -167,8 +162,7 @@ enum status store_keep_key(struct store *store, const char *key, uint64_t finger
 // Forgets at most `max` expired keys.
 enum status store_clear_keys(struct store *store, wall now, size_t max);
 
-// --- journal
-// ----------------------------------------------------------------------------------------------------------
+// --- journal ---
 // One row per turn that had events: JSON objects, one per line.
 enum status store_add_journal(struct store *store, int64_t turn, wall at, const char *events,
                               size_t size);

@@ -1,0 +1,17 @@
+/*
+ * cursor - where a list goes on
+ *
+ * Opaque text for the client: base64url (RFC 4648, 5, without padding) of the list's letter and the
+ * last key shown.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CURSOR_TEXT 192 // enough for every key, with a NUL
+
+// `list` is a letter of the list's own, so that a cursor of one list does not fit another.
+void cursor_format(char list, const char *key, char text[static CURSOR_TEXT]);
+// False where it is no cursor of this list. `key` gets at most `size` bytes with the NUL.
+bool cursor_parse(char list, const char *text, char *key, size_t size);

@@ -1,0 +1,81 @@
+#include "scheduler/due.h"
+
+#define CHUNK 2000
+
+void due_init(struct due *due, int64_t horizon_us, size_t limit)
+{
+    *due = (struct due){
+        .edge = WALL_NONE, .covered = WALL_NONE, .horizon_us = horizon_us, .limit = limit};
+}
+
+void due_done(struct due *due)
+{
+    heap_done(&due->heap);
+}
+
+static bool is_loaded(const struct due *due, wall due_at, run_id run)
+{
+    if (due_at.us <= due->covered.us)
+        return true;
+    return due_at.us < due->edge.us ||
+           (due_at.us == due->edge.us && run.value <= due->edge_id.value);
+}
+
+static void hold(struct due *due, const struct due_row *row)
+{
+    heap_add(&due->heap, (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
+}
+
+void due_add(struct due *due, const struct due_row *row)
+{
+    if (is_loaded(due, row->due_at, row->run))
+        hold(due, row);
+}
+
+bool due_take(struct due *due, wall until, struct due_row *ret)
+{
+    const struct heap_entry *first = heap_first(&due->heap);
+    if (!first || first->key > until.us)
+        return false;
+    struct heap_entry entry;
+    heap_take(&due->heap, &entry);
+    *ret =
+        (struct due_row){.run = {(int64_t)entry.order}, .due_at = {entry.key}, .lane = entry.item};
+    return true;
+}
+
+wall due_first(const struct due *due)
+{
+    const struct heap_entry *first = heap_first(&due->heap);
+    return first ? (wall){first->key} : WALL_NEVER;
+}
+
+wall due_load_at(const struct due *due, wall now)
+{
+    if (due->heap.count >= due->limit)
+        return WALL_NEVER; // taking makes room, and every turn asks again
+    if (due->covered.us == WALL_NONE.us)
+        return now;
+    return wall_plus(due->covered, -due->horizon_us / 2);
+}
+
+enum status due_load(struct due *due, struct store *store, wall now)
+{
+    if (due_load_at(due, now).us > now.us)
+        return STATUS_OK;
+    static _Thread_local struct due_row rows[CHUNK];
+    wall until = wall_plus(now, due->horizon_us);
+    size_t count;
+    enum status status = store_load_due(store, due->edge, due->edge_id, until, CHUNK, rows, &count);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        hold(due, &rows[i]);
+    if (count) {
+        due->edge = rows[count - 1].due_at;
+        due->edge_id = rows[count - 1].run;
+    }
+    if (count < CHUNK)
+        due->covered = until;
+    return STATUS_OK;
+}

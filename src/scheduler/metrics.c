@@ -1,0 +1,105 @@
+// GET /metrics in Prometheus's text format 0.0.4.
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "scheduler/state.h"
+
+#define TALLIES_MAX 10000 // tasks with figures of their own; what is beyond is in the totals only
+
+void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state)
+{
+    metrics->runs[state]++;
+    if (!task_id || !task)
+        return;
+    struct tally *tally = map_get(&metrics->tallies, (uint64_t)task_id);
+    if (!tally) {
+        if (metrics->tallies.count >= TALLIES_MAX)
+            return;
+        tally = memory_new(sizeof *tally);
+        tally->task = memory_text(task);
+        map_put(&metrics->tallies, (uint64_t)task_id, tally);
+    }
+    tally->runs[state]++;
+}
+
+void metrics_done(struct metrics *metrics)
+{
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);) {
+        free(((struct tally *)value)->task);
+        free(value);
+    }
+    map_done(&metrics->tallies);
+}
+
+static void head(struct buffer *to, const char *name, const char *type, const char *help)
+{
+    buffer_format(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct buffer *to, const char *name, const char *type, const char *help,
+                   double value)
+{
+    head(to, name, type, help);
+    buffer_format(to, "%s %.10g\n", name, value);
+}
+
+static void write_runs(const struct metrics *metrics, struct buffer *to)
+{
+    head(to, "punctual_runs_total", "counter",
+         "How often runs entered each state since the start; scheduled: were made.");
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++)
+        if (i != RUN_DUE)
+            buffer_format(to, "punctual_runs_total{state=\"%s\"} %llu\n", run_state_text(i),
+                          (unsigned long long)metrics->runs[i]);
+    head(to, "punctual_task_runs_total", "counter", "The same for each task.");
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);) {
+        const struct tally *tally = value;
+        for (unsigned i = 0; i < RUN_STATE_COUNT; i++)
+            if (tally->runs[i]) // a task's name needs no escape
+                buffer_format(to, "punctual_task_runs_total{task=\"%s\",state=\"%s\"} %llu\n",
+                              tally->task, run_state_text(i), (unsigned long long)tally->runs[i]);
+    }
+}
+
+static void write_attempts(const struct metrics *metrics, struct buffer *to)
+{
+    head(to, "punctual_attempts_total", "counter", "Attempts that ended, by outcome.");
+    for (unsigned i = 0; i < ATTEMPT_OUTCOME_COUNT; i++)
+        buffer_format(to, "punctual_attempts_total{outcome=\"%s\"} %llu\n", attempt_outcome_text(i),
+                      (unsigned long long)metrics->attempts[i]);
+}
+
+void answer_metrics(struct scheduler *s, wall now, struct message *m)
+{
+    const struct metrics *metrics = &s->metrics;
+    struct buffer *to = &m->reply.body;
+    struct pulse_values pulse = {0};
+    scheduler_pulse(s, now, &pulse);
+    write_runs(metrics, to);
+    write_attempts(metrics, to);
+    histogram_write(&metrics->lateness, "punctual_lateness_seconds",
+                    "From the instant an attempt was due to its start.", to);
+    histogram_write(&metrics->response_time, "punctual_response_time_seconds",
+                    "From the start of an attempt to its end.", to);
+    histogram_write(&metrics->queue_wait, "punctual_queue_wait_seconds",
+                    "From the instant a run was due to its claim.", to);
+    histogram_write(&metrics->commit, "punctual_commit_seconds",
+                    "How long turns took, with their commit.", to);
+    single(to, "punctual_running", "gauge", "Attempts under way.", (double)s->flights.count);
+    single(to, "punctual_waiting_for_endpoint", "gauge",
+           "Runs that are due and wait for room at their endpoint.", (double)s->lanes.ready);
+    single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
+           (double)s->due.heap.count);
+    single(to, "punctual_lag_seconds", "gauge",
+           "Age of the oldest run that is due and not started.", (double)pulse.lag_us / 1e6);
+    single(to, "punctual_turns_total", "counter", "Turns of the scheduler.",
+           (double)metrics->turns);
+    single(to, "punctual_messages_total", "counter", "Messages the turns have taken.",
+           (double)metrics->messages);
+    single(to, "punctual_start_time_seconds", "gauge",
+           "When the server started, in seconds since 1970.", (double)s->started.us / 1e6);
+}

@@ -1,0 +1,65 @@
+// What ran when the last process ended: those attempts are lost. They count, and the runs are tried
+// again.
+#include "base/memory.h"
+#include "scheduler/state.h"
+
+#define CHUNK 200
+
+// The definition a run's last attempt used; for a task's run that is a revision of it.
+static enum status recover_run(struct scheduler *s, wall now, const struct run *run)
+{
+    struct task *task;
+    enum status status = known_definition(&s->known, run->revision_id, &task);
+    if (status != STATUS_OK)
+        return status;
+    struct attempt attempt;
+    attempt_init(&attempt);
+    attempt.run = run->id;
+    attempt.number = run->attempts;
+    attempt.fence = run->fence;
+    // It was claimed a moment ahead of its time, and not sent before it.
+    attempt.started_at =
+        run->attempt_started_at.us > run->due_at.us ? run->attempt_started_at : run->due_at;
+    attempt.outcome = ATTEMPT_LOST;
+    attempt.error = memory_text("the server stopped in the middle of this attempt");
+    finish_attempt(s, now, &attempt, task, run->task);
+    attempt_done(&attempt);
+    return s->broken ? STATUS_FAILED : STATUS_OK;
+}
+
+static enum status recover_chunk(struct scheduler *s, wall now, run_id *after, size_t *ret_count)
+{
+    struct run runs[CHUNK];
+    enum status status = store_load_running(s->store, *after, CHUNK, runs, ret_count);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; i < *ret_count; i++) {
+        if (status == STATUS_OK)
+            status = recover_run(s, now, &runs[i]);
+        *after = runs[i].id;
+        run_done(&runs[i]);
+    }
+    return status;
+}
+
+enum status recover_lost_runs(struct scheduler *s, wall now)
+{
+    run_id after = {0};
+    size_t count = CHUNK;
+    enum status status = STATUS_OK;
+    s->attempts_end = &s->attempts;
+    s->orders_end = &s->orders;
+    while (status == STATUS_OK && count == CHUNK) {
+        buffer_clear(&s->journal);
+        status = store_begin(s->store);
+        if (status == STATUS_OK)
+            status = recover_chunk(s, now, &after, &count);
+        if (status == STATUS_OK && s->journal.size)
+            status = store_add_journal(s->store, ++s->turn, now, s->journal.data, s->journal.size);
+        if (status == STATUS_OK)
+            status = store_commit(s->store);
+        else
+            store_rollback(s->store);
+    }
+    return status == STATUS_OK ? STATUS_OK : STATUS_FAILED;
+}

@@ -1,0 +1,73 @@
+// What came of an attempt: recorded, and the run moves on.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "scheduler/state.h"
+
+// Attempts of a task that is gone are not followed by another.
+static void bury_if_deleted(struct scheduler *s, int64_t task_id, struct verdict *verdict)
+{
+    struct known_task *known;
+    if (verdict->state != RUN_WAITING || !task_id ||
+        !went_well(s, known_task_by_id(&s->known, task_id, &known)) || !known->record.deleted)
+        return;
+    verdict->state = RUN_FAILED;
+    snprintf(verdict->reason, sizeof verdict->reason,
+             "the task was deleted, so it is not tried again");
+}
+
+// Standard Webhooks 1.0: an endpoint that answers 410 Gone wants no more deliveries.
+static void pause_if_gone(struct scheduler *s, wall now, const struct attempt *attempt,
+                          int64_t task_id)
+{
+    struct known_task *known;
+    if (!attempt->gone || !task_id || !went_well(s, known_task_by_id(&s->known, task_id, &known)))
+        return;
+    if (!known->record.deleted && !wall_is_set(known->record.paused_at))
+        went_well(s, pause_task(s, now, known, "punctual", "the endpoint answered 410 Gone"));
+}
+
+static void count_attempt(struct metrics *metrics, const struct attempt *attempt)
+{
+    metrics->attempts[attempt->outcome]++;
+    if (attempt->lateness_us >= 0)
+        histogram_add(&metrics->lateness, attempt->lateness_us);
+    if (attempt->response_time_us >= 0)
+        histogram_add(&metrics->response_time, attempt->response_time_us);
+}
+
+void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
+                    int64_t task_id)
+{
+    struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
+    bury_if_deleted(s, task_id, &verdict);
+    enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
+    count_attempt(&s->metrics, attempt);
+    event_attempt(&s->journal, now, task->name, attempt);
+    if (status == STATUS_CONFLICT)
+        return; // ended meanwhile, by a cancel: the attempt is recorded, and final stays final
+    if (!went_well(s, status))
+        return;
+    note_run(s, now,
+             &(struct event_run){.task = task->name,
+                                 .run = attempt->run,
+                                 .state = verdict.state,
+                                 .due_at = verdict.due_at,
+                                 .reason = verdict.reason},
+             task_id);
+    if (verdict.state == RUN_WAITING)
+        due_add(&s->due, &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id});
+    pause_if_gone(s, now, attempt, task_id);
+}
+
+void take_report(struct scheduler *s, wall now, struct message *m)
+{
+    struct flight *flight = map_remove(&s->flights, (uint64_t)m->attempt.run.value);
+    if (!flight)
+        return; // cannot be: every order has one report
+    if (!s->broken)
+        finish_attempt(s, now, &m->attempt, flight->task, flight->task_id);
+    lane_finished(&s->lanes, flight->lane);
+    m->task = flight->task; // handed over, for the log
+    free(flight);
+}

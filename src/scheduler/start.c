@@ -1,0 +1,107 @@
+// Due runs become orders: the claim. The store says whether a run may start; what is held in memory
+// is only a hint.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "scheduler/state.h"
+
+#define STARTS_A_TURN 1000
+
+// Everything that is due within the next moment goes to its lane.
+static void sort_into_lanes(struct scheduler *s, wall until)
+{
+    struct due_row row;
+    while (due_take(&s->due, until, &row))
+        lane_add(&s->lanes, row.lane, row.due_at, row.run);
+}
+
+// The definition that the next attempt of a run is made with: the task's newest, or the one-off's
+// own. STATUS_CONFLICT: not now, since the task is paused or deleted.
+static enum status definition_of(struct scheduler *s, const struct run *run, struct task **ret_task,
+                                 int64_t *ret_revision_id)
+{
+    *ret_revision_id = run->revision_id;
+    if (!run->task)
+        return known_definition(&s->known, run->revision_id, ret_task);
+    struct known_task *known;
+    enum status status = known_task_by_id(&s->known, run->task, &known);
+    if (status != STATUS_OK)
+        return status;
+    if (known->record.deleted || wall_is_set(known->record.paused_at))
+        return STATUS_CONFLICT;
+    *ret_task = known->task;
+    *ret_revision_id = known->record.revision_id;
+    return STATUS_OK;
+}
+
+static struct order *order_for(const struct run *run, struct task *task)
+{
+    struct order *order = memory_new(sizeof *order);
+    *order = (struct order){.kind = ORDER_ATTEMPT,
+                            .run = run->id,
+                            .number = run->attempts + 1,
+                            .fence = run->fence + 1,
+                            .due_at = run->due_at,
+                            .scheduled_for = run->scheduled_for,
+                            .task = task_hold(task)};
+    if (run->payload) {
+        order->payload = memory_copy(run->payload, run->payload_size);
+        order->payload_size = run->payload_size;
+    }
+    return order;
+}
+
+static void take_off(struct scheduler *s, wall now, const struct run *run, struct task *task)
+{
+    struct flight *flight = memory_new(sizeof *flight);
+    *flight = (struct flight){
+        .run = run->id, .task_id = run->task, .lane = task->lane, .task = task_hold(task)};
+    map_put(&s->flights, (uint64_t)run->id.value, flight);
+    lane_started(&s->lanes, task->lane);
+    send_order(s, order_for(run, task));
+    int64_t waited = now.us - run->due_at.us;
+    histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
+    note_run(s, now,
+             &(struct event_run){
+                 .task = task->name, .run = run->id, .state = RUN_RUNNING, .due_at = WALL_NONE},
+             run->task);
+}
+
+static void start_run(struct scheduler *s, wall now, wall until, run_id id)
+{
+    struct run run;
+    struct task *task;
+    int64_t revision_id;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return;
+    // Canceled, moved or started since it was noted: the note was wrong.
+    bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
+    if (pending && run.due_at.us <= until.us) {
+        status = definition_of(s, &run, &task, &revision_id);
+        if (status == STATUS_OK)
+            status = store_start_run(s->store, id, now, revision_id, task->lane);
+        if (went_well(s, status))
+            take_off(s, now, &run, task);
+        // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed.
+    }
+    run_done(&run);
+}
+
+void start_due_runs(struct scheduler *s, wall now)
+{
+    if (s->broken)
+        return;
+    wall until = wall_plus(now, s->options.claim_ahead_us);
+    if (!went_well(s, due_load(&s->due, s->store, now)) || s->stopping)
+        return;
+    sort_into_lanes(s, until);
+    run_id run;
+    uint64_t lane;
+    for (int i = 0;
+         i < STARTS_A_TURN && !s->broken && s->flights.count < (size_t)s->options.total_limit &&
+         lanes_take(&s->lanes, &run, &lane);
+         i++)
+        start_run(s, now, until, run);
+}

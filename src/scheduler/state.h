@@ -1,0 +1,121 @@
+/*
+ * state - what the scheduler holds between turns
+ *
+ * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
+ * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
+ * orders), report.c (what came of them), recover.c (the start), metrics.c.
+ */
+#pragma once
+
+#include "base/histogram.h"
+#include "base/id.h"
+#include "base/map.h"
+#include "core/event.h"
+#include "core/message.h"
+#include "scheduler/due.h"
+#include "scheduler/known.h"
+#include "scheduler/lane.h"
+#include "scheduler/scheduler.h"
+
+// A run that is with the dispatcher.
+struct flight {
+    run_id run;
+    int64_t task_id; // 0: a one-off
+    uint64_t lane;
+    struct task *task; // a reference: the definition this attempt was made with
+};
+
+// What became of a task's runs since the start, for /metrics.
+struct tally {
+    char *task;
+    uint64_t runs[RUN_STATE_COUNT];
+};
+
+struct metrics {
+    struct histogram lateness, response_time, queue_wait, commit;
+    uint64_t attempts[ATTEMPT_OUTCOME_COUNT];
+    uint64_t runs[RUN_STATE_COUNT]; // how often each state was entered
+    uint64_t turns, messages;
+    struct map tallies; // task id -> struct tally
+};
+
+struct scheduler {
+    struct scheduler_options options;
+    struct store *store;
+    struct random chance;
+    struct id_maker ids;
+    int64_t turn;  // the newest row of the journal
+    wall started;  // when this process began: what fell due before it fell into an outage
+    bool stopping; // starts nothing new
+    bool broken;   // a verb of the store has failed: the turn is undone, and no other may follow
+
+    struct due due;
+    struct lanes lanes;
+    struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
+    struct cursor cursor_edge;
+    wall cursors_covered;
+    struct map flights; // run id -> struct flight
+    struct known known;
+
+    // of the turn under way
+    struct buffer journal;
+    struct letter *replies, **replies_end;
+    struct letter *orders, **orders_end;
+    struct letter *attempts, **attempts_end;
+
+    struct metrics metrics;
+};
+
+// Marks the scheduler broken when the store is. True on STATUS_OK.
+bool went_well(struct scheduler *s, enum status status);
+// The answer of a message that could not be carried out.
+void refuse(struct message *m, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void send_order(struct scheduler *s, struct order *order);
+// Tells the journal and the metrics that a run has entered a state.
+void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id);
+
+// tasks.c
+struct task_change {
+    const char *action; // "created", "changed", "unchanged"
+    int revision;
+    json_t *fields; // what differs, as of task_diff; NULL when unchanged or created
+};
+// Makes `task` the newest definition of its name, or with dry_run only says what would change.
+enum status change_task(struct scheduler *s, wall now, struct task *task, const struct edit *edit,
+                        bool dry_run, struct task_change *ret);
+enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
+                        const struct edit *edit);
+enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by,
+                       const char *why);
+void answer_put_task(struct scheduler *s, wall now, struct message *m);
+void answer_delete_task(struct scheduler *s, wall now, struct message *m);
+void answer_rollback(struct scheduler *s, wall now, struct message *m);
+void answer_pause(struct scheduler *s, wall now, struct message *m);
+void answer_resume(struct scheduler *s, wall now, struct message *m);
+// apply.c
+void answer_apply(struct scheduler *s, wall now, struct message *m);
+// runs.c
+void answer_create_runs(struct scheduler *s, wall now, struct message *m);
+void answer_cancel_run(struct scheduler *s, wall now, struct message *m);
+void answer_retry_run(struct scheduler *s, wall now, struct message *m);
+// Writes a run that is new to the store and to what is due.
+enum status add_run(struct scheduler *s, const struct run *run);
+// plan.c
+enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
+                      const struct task *task);
+void plan_due_occurrences(struct scheduler *s, wall now);
+void load_cursors(struct scheduler *s, wall now);
+wall plan_next(const struct scheduler *s, wall now);
+// start.c
+void start_due_runs(struct scheduler *s, wall now);
+// report.c
+void take_report(struct scheduler *s, wall now, struct message *m);
+void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
+                    int64_t task_id);
+// recover.c
+enum status recover_lost_runs(struct scheduler *s, wall now);
+// metrics.c
+void answer_metrics(struct scheduler *s, wall now, struct message *m);
+void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);
+void metrics_done(struct metrics *metrics);

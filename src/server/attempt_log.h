@@ -1,0 +1,12 @@
+/*
+ * attempt_log - the one structured line of every attempt
+ *
+ * Carries what was measured, so that a log alone can answer "how was it before the change".
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "core/attempt.h"
+
+// Appends the line. `task` is NULL for a one-off.
+void attempt_log(struct buffer *lines, wall now, const char *task, const struct attempt *attempt);

@@ -1,0 +1,236 @@
+#include "server/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/logline.h"
+#include "base/memory.h"
+#include "base/now.h"
+#include "dispatch/signature.h"
+#include "server/apply_file.h"
+#include "server/back.h"
+#include "server/config.h"
+#include "server/secret.h"
+
+#define EXIT_CONFIGURATION 2
+
+struct house { // in the order of building
+    struct config config;
+    struct dispatch_options dispatch;
+    struct front_options front_options;
+    char secret[SECRET_TEXT];
+    int signals, failed;
+    struct store *store;
+    struct mailbox messages;
+    struct pulse pulse;
+    struct dispatcher *dispatcher;
+    struct scheduler *scheduler;
+    struct front *front;
+    struct back *back;
+};
+
+static bool complain(const char *format, const char *detail)
+{
+    fprintf(stderr, "punctual: ");
+    fprintf(stderr, format, detail);
+    fputc('\n', stderr);
+    return false;
+}
+
+// Signals arrive as bytes to read, in this thread alone.
+static bool take_signals(struct house *h)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    h->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    h->failed = eventfd(0, EFD_CLOEXEC);
+    // Connections in and out each need a descriptor: as many as the system lets us have.
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    return h->signals >= 0 && h->failed >= 0 ? true : complain("no descriptors left: %s", strerror(errno));
+}
+
+static bool open_store(struct house *h)
+{
+    char why[512];
+    if (store_open_sqlite(h->config.store, &h->store, why, sizeof why) != STATUS_OK)
+        return complain("%s", why);
+    return true;
+}
+
+// The configuration's default secret, or the store's own.
+static bool find_secret(struct house *h)
+{
+    for (size_t i = 0; i < h->config.secret_count; i++)
+        if (!h->config.secrets[i].name)
+            return true;
+    if (secret_find_or_make(h->store, h->secret) != STATUS_OK)
+        return complain("the store cannot keep a signing secret: %s", store_problem(h->store));
+    config_add_secret(&h->config, h->secret);
+    return true;
+}
+
+static bool start_dispatcher(struct house *h, const char *server_url)
+{
+    const struct config *c = &h->config;
+    h->dispatch = (struct dispatch_options){.secrets = c->secrets,
+                                            .secret_count = c->secret_count,
+                                            .allow_commands = c->allow_commands,
+                                            .allow_loopback = c->allow_loopback,
+                                            .allow_private = c->allow_private,
+                                            .allowed = c->allowed,
+                                            .allowed_count = c->allowed_count,
+                                            .response_max = 4096,
+                                            .kill_after_us = 5 * SECOND,
+                                            .server_url = server_url};
+    h->dispatcher = dispatcher_start(&h->dispatch, &h->messages);
+    return h->dispatcher ? true : complain("cannot start the dispatcher: %s", strerror(errno));
+}
+
+static bool start_scheduler(struct house *h)
+{
+    struct scheduler_options options = scheduler_defaults;
+    entropy(&options.seed, sizeof options.seed);
+    if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
+        return complain("the store cannot be read: %s", store_problem(h->store));
+    return true;
+}
+
+static bool start_front(struct house *h)
+{
+    const struct config *c = &h->config;
+    char why[512];
+    h->front_options = (struct front_options){.address = c->address,
+                                              .port = c->port,
+                                              .threads = c->threads,
+                                              .api_key = c->api_key,
+                                              .store = c->store,
+                                              .allow_commands = c->allow_commands};
+    if (front_start(&h->front_options, &h->messages, &h->pulse, &h->front, why, sizeof why) !=
+        STATUS_OK)
+        return complain("%s", why);
+    return true;
+}
+
+static bool start_back(struct house *h)
+{
+    h->back = back_start(&(struct back_parts){.messages = &h->messages,
+                                              .scheduler = h->scheduler,
+                                              .store = h->store,
+                                              .dispatcher = h->dispatcher,
+                                              .front = h->front,
+                                              .pulse = &h->pulse,
+                                              .failed_fd = h->failed});
+    return h->back ? true : complain("cannot start a thread: %s", strerror(errno));
+}
+
+static void say_listening(const struct house *h)
+{
+    struct logline line;
+    logline_begin(&line, wall_now(), LEVEL_INFO, "listening");
+    writer_key(&line.w, "address");
+    writer_text(&line.w, h->config.address);
+    writer_key(&line.w, "port");
+    writer_int(&line.w, front_port(h->front));
+    writer_key(&line.w, "store");
+    writer_text(&line.w, h->config.store);
+    writer_key(&line.w, "version");
+    writer_text(&line.w, PUNCTUAL_VERSION);
+    logline_end(&line);
+    sd_notify(0, "READY=1");
+}
+
+// Waits for a signal or for the store to fail. True: a signal.
+static bool serve(const struct house *h)
+{
+    struct pollfd fds[] = {{.fd = h->signals, .events = POLLIN}, {.fd = h->failed, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0)
+        ;
+    if (!(fds[0].revents & POLLIN))
+        return false;
+    struct signalfd_siginfo info;
+    (void)!read(h->signals, &info, sizeof info);
+    return true;
+}
+
+// What runs is let finish, within the limit; nothing new is taken.
+static void drain(struct house *h)
+{
+    sd_notify(0, "STOPPING=1");
+    logline_say(wall_now(), LEVEL_INFO, "stopping", "taking nothing new; what runs may finish");
+    front_quiesce(h->front);
+    back_drain(h->back, h->config.drain_us);
+}
+
+static void take_down(struct house *h)
+{
+    if (h->back)
+        back_stop(h->back);
+    if (h->dispatcher)
+        dispatcher_stop(h->dispatcher);
+    front_stop(h->front);
+    for (struct letter *next, *letter = mailbox_take(&h->messages); letter; letter = next) {
+        next = letter->next;
+        message_free((struct message *)letter);
+    }
+    scheduler_free(h->scheduler);
+    store_close(h->store);
+    mailbox_done(&h->messages);
+}
+
+static int run_house(struct house *h)
+{
+    char url[160];
+    bool bracket = strchr(h->config.address, ':') != NULL;
+    snprintf(url, sizeof url, "http://%s%s%s:%d", bracket ? "[" : "", h->config.address,
+             bracket ? "]" : "", h->config.port);
+    bool up = open_store(h) && find_secret(h) && start_dispatcher(h, url) && start_scheduler(h) &&
+              apply_file(&h->config, h->scheduler, h->dispatcher) && start_front(h) && start_back(h);
+    bool clean = false;
+    if (up) {
+        say_listening(h);
+        clean = serve(h);
+        drain(h);
+    }
+    take_down(h);
+    if (up)
+        logline_say(wall_now(), LEVEL_INFO, "stopped", clean ? "in order" : "after a failure of the store");
+    return clean ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int serve_command(int argc, char **argv)
+{
+    struct house h = {0};
+    struct faults faults = {0};
+    int code = EXIT_CONFIGURATION;
+    if (config_parse(argc, argv, &h.config, &faults) == STATUS_OK) {
+        logline_threshold(h.config.log_level);
+        mailbox_init(&h.messages);
+        pulse_init(&h.pulse);
+        code = take_signals(&h) ? run_house(&h) : EXIT_FAILURE;
+        close(h.signals);
+        close(h.failed);
+    }
+    for (size_t i = 0; i < faults_kept(&faults); i++)
+        fprintf(stderr, "punctual: %s%s%s\n", faults.items[i].pointer,
+                *faults.items[i].pointer ? ": " : "", faults.items[i].detail);
+    faults_done(&faults);
+    config_done(&h.config);
+    return code;
+}

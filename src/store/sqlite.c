@@ -1,0 +1,235 @@
+#include "store/sqlite.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "store/migrate.h"
+
+// A checkpoint syncs the log, writes each changed page once and syncs the main file: the longer the
+// log, the less often the same page is written, and the longer one checkpoint holds up the turn
+// behind it.
+#define CHECKPOINT_BYTES (INT64_C(16) << 20)
+// A reader that stays on an old page keeps the log from beginning anew; when it is gone, this is
+// cut off.
+#define TRUNCATE_BYTES (INT64_C(256) << 20)
+
+#define PAGE_BYTES 4096
+
+enum { BEGIN, COMMIT, ROLLBACK, TURN_STATEMENTS };
+
+static const char *const texts[TURN_STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+};
+
+static void close_store(struct store *store)
+{
+    struct sqlite *s = sqlite_of(store);
+    database_close(&s->database);
+    if (s->lock >= 0)
+        close(s->lock);
+    free(s->turns);
+    free(s->settings);
+    free(s->tasks);
+    free(s->revisions);
+    free(s->cursors);
+    free(s->runs);
+    free(s->moves);
+    free(s->keys);
+    free(s->journal);
+    free(s);
+}
+
+static enum status begin(struct store *store)
+{
+    struct sqlite *s = sqlite_of(store);
+    return database_do(&s->database, s->turns[BEGIN]);
+}
+
+static void rollback(struct store *store)
+{
+    struct sqlite *s = sqlite_of(store);
+    // SQLite rolls back by itself after some failures. Not through database_do: a broken store
+    // rolls back, too.
+    if (sqlite3_get_autocommit(s->database.handle))
+        return;
+    sqlite3_step(s->turns[ROLLBACK]);
+    sqlite3_reset(s->turns[ROLLBACK]);
+}
+
+static enum status commit(struct store *store)
+{
+    struct sqlite *s = sqlite_of(store);
+    enum status status = database_do(&s->database, s->turns[COMMIT]);
+    if (status != STATUS_OK)
+        rollback(store);
+    return status;
+}
+
+static enum status checkpoint(struct store *store)
+{
+    struct sqlite *s = sqlite_of(store);
+    if (s->database.broken)
+        return STATUS_FAILED;
+    if (s->log_bytes < s->checkpoint_at)
+        return STATUS_OK;
+    int mode =
+        s->log_bytes < TRUNCATE_BYTES ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
+    int in_log = 0, moved = 0;
+    int code = sqlite3_wal_checkpoint_v2(s->database.handle, NULL, mode, &in_log, &moved);
+    // Busy: a reader is on an older page. What could be moved has been, and the rest comes next
+    // time.
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
+        return database_fail(&s->database);
+    // Moved whole, the log begins anew with the next commit; else it goes on growing, and the next
+    // try waits for as much again.
+    if (in_log == moved)
+        s->log_bytes = 0;
+    s->checkpoint_at = s->log_bytes + CHECKPOINT_BYTES;
+    return STATUS_OK;
+}
+
+static const struct store_verbs verbs = {
+    .close = close_store,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .checkpoint = checkpoint,
+    .start = sqlite_start,
+    .get_setting = sqlite_get_setting,
+    .put_setting = sqlite_put_setting,
+    .find_task = sqlite_find_task,
+    .find_task_by_id = sqlite_find_task_by_id,
+    .next_task = sqlite_next_task,
+    .save_task = sqlite_save_task,
+    .mark_task = sqlite_mark_task,
+    .find_revision = sqlite_find_revision,
+    .keep_definition = sqlite_keep_definition,
+    .load_definition = sqlite_load_definition,
+    .put_cursor = sqlite_put_cursor,
+    .drop_cursors = sqlite_drop_cursors,
+    .load_cursors = sqlite_load_cursors,
+    .add_run = sqlite_add_run,
+    .load_due = sqlite_load_due,
+    .load_due_of_task = sqlite_load_due_of_task,
+    .find_run = sqlite_find_run,
+    .start_run = sqlite_start_run,
+    .finish_attempt = sqlite_finish_attempt,
+    .end_run = sqlite_end_run,
+    .cancel_pending = sqlite_cancel_pending,
+    .load_running = sqlite_load_running,
+    .find_key = sqlite_find_key,
+    .keep_key = sqlite_keep_key,
+    .clear_keys = sqlite_clear_keys,
+    .add_journal = sqlite_add_journal,
+    .trim_journal = sqlite_trim_journal,
+};
+
+// --- opening
+// ----------------------------------------------------------------------------------------------------------
+
+// SQLite calls it after each commit with the number of pages that the log holds.
+static int after_commit(void *context, sqlite3 *handle, const char *name, int pages)
+{
+    (void)handle;
+    (void)name;
+    struct sqlite *s = context;
+    s->log_bytes = (int64_t)pages * PAGE_BYTES;
+    if (s->log_bytes < s->checkpoint_at - CHECKPOINT_BYTES)
+        s->checkpoint_at = CHECKPOINT_BYTES; // it has begun anew
+    return SQLITE_OK;
+}
+
+// What must be said before the file is first written.
+static const char before[] =
+    "PRAGMA page_size = 4096;" // PAGE_BYTES
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA wal_autocheckpoint = 0;"
+    // The log is synced at each commit: what is answered with 2xx survives a power cut.
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA cache_size = -65536;" // KiB
+    "PRAGMA temp_store = MEMORY;"
+    // References are made only by this program, from rows it has just read or written.
+    "PRAGMA foreign_keys = OFF;"
+    // Debian's SQLite overwrites what is deleted with zeros unless told not to.
+    "PRAGMA secure_delete = OFF;";
+
+// Where the system cannot share memory with SQLite (some network file systems), the mode stays what
+// it was.
+static bool has_log(struct sqlite *s)
+{
+    sqlite3_stmt *q = NULL;
+    bool yes =
+        sqlite3_prepare_v2(s->database.handle, "PRAGMA journal_mode", -1, &q, NULL) == SQLITE_OK &&
+        sqlite3_step(q) == SQLITE_ROW &&
+        strcmp((const char *)sqlite3_column_text(q, 0), "wal") == 0;
+    sqlite3_finalize(q);
+    return yes;
+}
+
+static enum status prepare(struct sqlite *s)
+{
+    static enum status (*const parts[])(struct sqlite *) = {
+        sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
+        sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
+        sqlite_prepare_keys,     sqlite_prepare_journal,
+    };
+    enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)
+        status = parts[i](s);
+    return status;
+}
+
+// Opens the file at `path`, which this process has the lock of.
+static enum status open_file(struct sqlite *s, const char *path, char *why, size_t size)
+{
+    sqlite3 **handle = &s->database.handle;
+    int version = 0;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(path, handle, flags, NULL) != SQLITE_OK) {
+        snprintf(why, size, "%s cannot be opened: %s", path, sqlite3_errmsg(*handle));
+        return STATUS_FAILED;
+    }
+    enum status status = migrate_check(*handle, path, &version, why, size);
+    if (status != STATUS_OK)
+        return status;
+    if (sqlite3_exec(*handle, before, NULL, NULL, NULL) != SQLITE_OK) {
+        snprintf(why, size, "%s cannot be written: %s", path, sqlite3_errmsg(*handle));
+        return STATUS_FAILED;
+    }
+    if (!has_log(s)) {
+        snprintf(why, size, "%s is on a file system without shared memory: use a local disk", path);
+        return STATUS_FAILED;
+    }
+    status = migrate_up(*handle, path, version, why, size);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_wal_hook(*handle, after_commit, s);
+    status = prepare(s);
+    if (status != STATUS_OK)
+        snprintf(why, size, "%s is damaged: %s", path, s->database.problem);
+    return status;
+}
+
+enum status store_open_sqlite(const char *where, struct store **ret, char *why, size_t size)
+{
+    struct sqlite *s = memory_new(sizeof *s);
+    s->store = (struct store){&verbs, s->database.problem};
+    s->lock = -1;
+    s->checkpoint_at = CHECKPOINT_BYTES;
+    char *path = NULL;
+    enum status status = sqlite_file_take(where, &path, &s->lock, why, size);
+    if (status == STATUS_OK)
+        status = open_file(s, path, why, size);
+    free(path);
+    if (status == STATUS_OK)
+        *ret = &s->store;
+    else
+        close_store(&s->store);
+    return status;
+}

@@ -1,0 +1,99 @@
+/*
+ * sqlite - the embedded store
+ *
+ * One file, one connection that writes and is also the only one that checkpoints (Debian's
+ * SQLite 3.40.1 can corrupt a log that two connections write or checkpoint at once).
+ * docs/internals/store.md explains the tables and their costs.
+ *
+ * sqlite.c opens, takes turns and closes; each sqlite_*.c holds the verbs of one concept beside
+ * their SQL. This header is for those files only.
+ */
+#pragma once
+
+#include "store/database.h"
+#include "store/verbs.h"
+
+struct sqlite {
+    struct store store; // first, so that a struct store * is a struct sqlite *
+    struct database database;
+    int lock;              // the descriptor that keeps other processes out
+    int64_t log_bytes;     // what the log holds since it last began anew
+    int64_t checkpoint_at; // how much it must hold for the next checkpoint
+    // The prepared statements of each part.
+    sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
+        **journal;
+};
+
+static inline struct sqlite *sqlite_of(struct store *store)
+{
+    return (struct sqlite *)store;
+}
+
+// Takes the store at `where` for this process and makes the file where there is none, mode 0600.
+// *ret_path is absolute, to be freed; *ret_lock a descriptor: closing it lets go.
+enum status sqlite_file_take(const char *where, char **ret_path, int *ret_lock, char *why,
+                             size_t size);
+
+// Each part prepares its statements at the opening.
+enum status sqlite_prepare_settings(struct sqlite *s);
+enum status sqlite_prepare_tasks(struct sqlite *s);
+enum status sqlite_prepare_revisions(struct sqlite *s);
+enum status sqlite_prepare_cursors(struct sqlite *s);
+enum status sqlite_prepare_runs(struct sqlite *s);
+enum status sqlite_prepare_moves(struct sqlite *s);
+enum status sqlite_prepare_keys(struct sqlite *s);
+enum status sqlite_prepare_journal(struct sqlite *s);
+
+// The verbs, as in store.h.
+enum status sqlite_start(struct store *store, struct store_start *ret);
+enum status sqlite_get_setting(struct store *store, const char *name, char *value, size_t size);
+enum status sqlite_put_setting(struct store *store, const char *name, const char *value);
+
+enum status sqlite_find_task(struct store *store, const char *name, struct task_record *ret);
+enum status sqlite_find_task_by_id(struct store *store, int64_t id, struct task_record *ret);
+enum status sqlite_next_task(struct store *store, const char *after, struct task_record *ret);
+enum status sqlite_save_task(struct store *store, struct task_record *record,
+                             const struct edit *edit);
+enum status sqlite_mark_task(struct store *store, const struct task_record *record,
+                             const char *what, const struct edit *edit);
+
+enum status sqlite_find_revision(struct store *store, int64_t task, int number,
+                                 char **ret_definition, size_t *ret_size);
+enum status sqlite_keep_definition(struct store *store, const char *definition, size_t size,
+                                   wall now, int64_t *ret_revision_id);
+enum status sqlite_load_definition(struct store *store, int64_t revision_id, char **ret_name,
+                                   char **ret_definition, size_t *ret_size);
+
+enum status sqlite_put_cursor(struct store *store, const struct cursor *cursor);
+enum status sqlite_drop_cursors(struct store *store, int64_t task);
+enum status sqlite_load_cursors(struct store *store, const struct cursor *after, wall until,
+                                size_t max, struct cursor *ret, size_t *ret_count);
+
+enum status sqlite_add_run(struct store *store, const struct run *run);
+enum status sqlite_load_due(struct store *store, wall after, run_id after_id, wall until,
+                            size_t max, struct due_row *ret, size_t *ret_count);
+enum status sqlite_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max,
+                                    struct due_row *ret, size_t *ret_count);
+enum status sqlite_find_run(struct store *store, run_id id, struct run *ret);
+enum status sqlite_load_running(struct store *store, run_id after, size_t max, struct run *ret,
+                                size_t *ret_count);
+
+enum status sqlite_start_run(struct store *store, run_id id, wall at, int64_t revision_id,
+                             uint64_t lane);
+enum status sqlite_finish_attempt(struct store *store, const struct attempt *attempt,
+                                  const struct verdict *verdict, wall now);
+enum status sqlite_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
+                           wall now);
+enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
+                                  const char *reason, wall now, size_t max, run_id *ret,
+                                  size_t *ret_count);
+
+enum status sqlite_find_key(struct store *store, const char *key, wall now,
+                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
+enum status sqlite_keep_key(struct store *store, const char *key, uint64_t fingerprint,
+                            const char *body, size_t size, wall expires_at);
+enum status sqlite_clear_keys(struct store *store, wall now, size_t max);
+
+enum status sqlite_add_journal(struct store *store, int64_t turn, wall at, const char *events,
+                               size_t size);
+enum status sqlite_trim_journal(struct store *store, size_t keep_bytes, size_t max);

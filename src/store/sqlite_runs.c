@@ -1,0 +1,136 @@
+// Runs: adding, finding, loading. What moves them from state to state is in sqlite_moves.c.
+#include <assert.h>
+
+#include "store/rows.h"
+#include "store/sqlite.h"
+
+enum { ADD, FIND, LOAD_DUE, LOAD_DUE_OF_TASK, LOAD_RUNNING, STATEMENTS };
+
+// The SQL of this folder names states by number, since the indexes do.
+static_assert(RUN_SCHEDULED == 0 && RUN_RUNNING == 2 && RUN_WAITING == 3 && RUN_SUCCEEDED == 4 &&
+                  RUN_FAILED == 5 && RUN_CANCELED == 6 && RUN_MISSED == 7 && RUN_SKIPPED == 8,
+              "states are stored");
+static_assert(TRIGGER_SCHEDULE == 0 && TRIGGER_CATCH_UP == 3, "triggers are stored");
+
+static const char *const texts[STATEMENTS] = {
+    // Only the occurrence may conflict: an id that is there already is a bug, and fails.
+    [ADD] =
+        "INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
+        " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
+        " reason, payload)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING",
+    [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
+    [LOAD_DUE] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
+                 " WHERE state IN (0, 3) AND due_at <= ?3 AND (due_at, id) > (?1, ?2)"
+                 " ORDER BY due_at, id LIMIT ?4",
+    [LOAD_DUE_OF_TASK] =
+        "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
+        " WHERE task_id = ?1 AND state IN (0, 2, 3) AND state IN (0, 3) AND id > ?2"
+        " ORDER BY id LIMIT ?3",
+    [LOAD_RUNNING] = "SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
+                     "WHERE r.state IN (2, 3, 5, 6, 7, 8) AND r.state = 2 AND r.id > ?1"
+                     " ORDER BY r.id LIMIT ?2",
+};
+
+enum status sqlite_prepare_runs(struct sqlite *s)
+{
+    return database_prepare(&s->database, texts, STATEMENTS, &s->runs);
+}
+
+enum status sqlite_add_run(struct store *store, const struct run *run)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->runs[ADD];
+    int changes = 0;
+    assert(run->state != RUN_DUE); // never stored
+    bind_int(q, 1, run->id.value);
+    bind_id(q, 2, run->task);
+    bind_id(q, 3, run->revision_id);
+    bind_int(q, 4, run->generation);
+    bind_int(q, 5, run->state);
+    bind_int(q, 6, run->trigger);
+    bind_int(q, 7, run->attempts);
+    bind_int(q, 8, run->fence);
+    bind_wall(q, 9, run->scheduled_for);
+    bind_wall(q, 10, run->due_at);
+    bind_wall(q, 11, run->started_at);
+    bind_wall(q, 12, run->finished_at);
+    bind_wall(q, 13, run->attempt_started_at);
+    bind_int(q, 14, (int64_t)run->lane);
+    bind_id(q, 15, run->retry_of.value);
+    bind_text(q, 16, run->reason);
+    bind_bytes(q, 17, run->payload, run->payload_size);
+    enum status status = database_change(&s->database, q, &changes);
+    return status == STATUS_OK && changes == 0 ? STATUS_CONFLICT : status;
+}
+
+enum status sqlite_find_run(struct store *store, run_id id, struct run *ret)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->runs[FIND];
+    bind_int(q, 1, id.value);
+    enum status status = database_one(&s->database, q);
+    if (status == STATUS_OK)
+        row_run(q, ret);
+    sqlite3_reset(q);
+    return status;
+}
+
+static enum status load_rows(struct sqlite *s, sqlite3_stmt *q, struct due_row *ret,
+                             size_t *ret_count)
+{
+    size_t count = 0;
+    enum status status;
+    while ((status = database_step(&s->database, q)) == STATUS_OK)
+        ret[count++] = (struct due_row){
+            .run = {sqlite3_column_int64(q, 0)},
+            .due_at = column_wall(q, 1, WALL_NONE),
+            .lane = (uint64_t)sqlite3_column_int64(q, 2),
+            .task = sqlite3_column_int64(q, 3),
+        };
+    *ret_count = count;
+    return database_walked(q, status);
+}
+
+enum status sqlite_load_due(struct store *store, wall after, run_id after_id, wall until,
+                            size_t max, struct due_row *ret, size_t *ret_count)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->runs[LOAD_DUE];
+    bind_int(q, 1, after.us);
+    bind_int(q, 2, after_id.value);
+    bind_int(q, 3, until.us);
+    bind_int(q, 4, (int64_t)max);
+    return load_rows(s, q, ret, ret_count);
+}
+
+enum status sqlite_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max,
+                                    struct due_row *ret, size_t *ret_count)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->runs[LOAD_DUE_OF_TASK];
+    bind_int(q, 1, task);
+    bind_int(q, 2, after_id.value);
+    bind_int(q, 3, (int64_t)max);
+    return load_rows(s, q, ret, ret_count);
+}
+
+enum status sqlite_load_running(struct store *store, run_id after, size_t max, struct run *ret,
+                                size_t *ret_count)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->runs[LOAD_RUNNING];
+    bind_int(q, 1, after.value);
+    bind_int(q, 2, (int64_t)max);
+    size_t count = 0;
+    enum status status;
+    while ((status = database_step(&s->database, q)) == STATUS_OK)
+        row_run(q, &ret[count++]);
+    status = database_walked(q, status);
+    // Written only on STATUS_OK: what was read before a failure is let go.
+    while (status != STATUS_OK && count > 0)
+        run_done(&ret[--count]);
+    *ret_count = count;
+    return status;
+}

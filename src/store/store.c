@@ -1,0 +1,203 @@
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "store/verbs.h"
+
+const char *store_problem(const struct store *store)
+{
+    return store->problem;
+}
+
+void store_close(struct store *store)
+{
+    if (store)
+        store->verbs->close(store);
+}
+
+void task_record_done(struct task_record *record)
+{
+    free(record->name);
+    free(record->paused_by);
+    free(record->paused_why);
+    free(record->definition);
+    *record = (struct task_record){0};
+}
+
+enum status store_begin(struct store *store)
+{
+    return store->verbs->begin(store);
+}
+
+enum status store_commit(struct store *store)
+{
+    return store->verbs->commit(store);
+}
+
+void store_rollback(struct store *store)
+{
+    store->verbs->rollback(store);
+}
+
+enum status store_checkpoint(struct store *store)
+{
+    return store->verbs->checkpoint(store);
+}
+
+enum status store_start(struct store *store, struct store_start *ret)
+{
+    return store->verbs->start(store, ret);
+}
+
+enum status store_get_setting(struct store *store, const char *name, char *value, size_t size)
+{
+    return store->verbs->get_setting(store, name, value, size);
+}
+
+enum status store_put_setting(struct store *store, const char *name, const char *value)
+{
+    return store->verbs->put_setting(store, name, value);
+}
+
+enum status store_find_task(struct store *store, const char *name, struct task_record *ret)
+{
+    return store->verbs->find_task(store, name, ret);
+}
+
+enum status store_find_task_by_id(struct store *store, int64_t id, struct task_record *ret)
+{
+    return store->verbs->find_task_by_id(store, id, ret);
+}
+
+enum status store_next_task(struct store *store, const char *after, struct task_record *ret)
+{
+    return store->verbs->next_task(store, after, ret);
+}
+
+enum status store_save_task(struct store *store, struct task_record *record,
+                            const struct edit *edit)
+{
+    return store->verbs->save_task(store, record, edit);
+}
+
+enum status store_mark_task(struct store *store, const struct task_record *record, const char *what,
+                            const struct edit *edit)
+{
+    return store->verbs->mark_task(store, record, what, edit);
+}
+
+enum status store_find_revision(struct store *store, int64_t task, int number,
+                                char **ret_definition, size_t *ret_size)
+{
+    return store->verbs->find_revision(store, task, number, ret_definition, ret_size);
+}
+
+enum status store_keep_definition(struct store *store, const char *definition, size_t size,
+                                  wall now, int64_t *ret_revision_id)
+{
+    return store->verbs->keep_definition(store, definition, size, now, ret_revision_id);
+}
+
+enum status store_load_definition(struct store *store, int64_t revision_id, char **ret_name,
+                                  char **ret_definition, size_t *ret_size)
+{
+    return store->verbs->load_definition(store, revision_id, ret_name, ret_definition, ret_size);
+}
+
+enum status store_put_cursor(struct store *store, const struct cursor *cursor)
+{
+    return store->verbs->put_cursor(store, cursor);
+}
+
+enum status store_drop_cursors(struct store *store, int64_t task)
+{
+    return store->verbs->drop_cursors(store, task);
+}
+
+enum status store_load_cursors(struct store *store, const struct cursor *after, wall until,
+                               size_t max, struct cursor *ret, size_t *ret_count)
+{
+    return store->verbs->load_cursors(store, after, until, max, ret, ret_count);
+}
+
+enum status store_add_run(struct store *store, const struct run *run)
+{
+    return store->verbs->add_run(store, run);
+}
+
+enum status store_load_due(struct store *store, wall after, run_id after_id, wall until, size_t max,
+                           struct due_row *ret, size_t *ret_count)
+{
+    return store->verbs->load_due(store, after, after_id, until, max, ret, ret_count);
+}
+
+enum status store_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max,
+                                   struct due_row *ret, size_t *ret_count)
+{
+    return store->verbs->load_due_of_task(store, task, after_id, max, ret, ret_count);
+}
+
+enum status store_find_run(struct store *store, run_id id, struct run *ret)
+{
+    return store->verbs->find_run(store, id, ret);
+}
+
+enum status store_start_run(struct store *store, run_id id, wall at, int64_t revision_id,
+                            uint64_t lane)
+{
+    return store->verbs->start_run(store, id, at, revision_id, lane);
+}
+
+enum status store_finish_attempt(struct store *store, const struct attempt *attempt,
+                                 const struct verdict *verdict, wall now)
+{
+    return store->verbs->finish_attempt(store, attempt, verdict, now);
+}
+
+enum status store_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
+                          wall now)
+{
+    return store->verbs->end_run(store, id, state, reason, now);
+}
+
+enum status store_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
+                                 const char *reason, wall now, size_t max, run_id *ret,
+                                 size_t *ret_count)
+{
+    return store->verbs->cancel_pending(store, task, only_occurrences, reason, now, max, ret,
+                                        ret_count);
+}
+
+enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
+                               size_t *ret_count)
+{
+    return store->verbs->load_running(store, after, max, ret, ret_count);
+}
+
+enum status store_find_key(struct store *store, const char *key, wall now,
+                           uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size)
+{
+    return store->verbs->find_key(store, key, now, ret_fingerprint, ret_body, ret_size);
+}
+
+enum status store_keep_key(struct store *store, const char *key, uint64_t fingerprint,
+                           const char *body, size_t size, wall expires_at)
+{
+    return store->verbs->keep_key(store, key, fingerprint, body, size, expires_at);
+}
+
+enum status store_clear_keys(struct store *store, wall now, size_t max)
+{
+    return store->verbs->clear_keys(store, now, max);
+}
+
+enum status store_add_journal(struct store *store, int64_t turn, wall at, const char *events,
+                              size_t size)
+{
+    return store->verbs->add_journal(store, turn, at, events, size);
+}
+
+enum status store_trim_journal(struct store *store, size_t keep_bytes, size_t max)
+{
+    return store->verbs->trim_journal(store, keep_bytes, max);
+}

@@ -1,0 +1,518 @@
+// The scheduler over a real store, with a clock of the test's own: days pass in milliseconds.
+#include "scheduler/scheduler.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "store/reader.h"
+#include "test.h"
+
+#define T0 (INT64_C(1767225600) * SECOND) // 2026-01-01T00:00:00Z
+
+static char folder[64], path[96];
+static struct store *store;
+static struct scheduler *scheduler;
+static wall now;
+static struct order *orders[1000]; // what left the last turns, not yet reported
+static size_t order_count, abort_count;
+static int64_t journal_turn;
+
+static void start(void)
+{
+    char why[256] = "";
+    if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
+        TEST_FAIL("cannot open the store: %s", why);
+    struct scheduler_options options = scheduler_defaults;
+    options.lane_limit = 10;
+    CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
+}
+
+static void forget_orders(void)
+{
+    while (order_count)
+        order_free(orders[--order_count]);
+    abort_count = 0;
+}
+
+// What a crash leaves: nothing of the memory.
+static void stop(void)
+{
+    forget_orders();
+    scheduler_free(scheduler);
+    store_close(store);
+    scheduler = NULL;
+    store = NULL;
+}
+
+static void begin_world(void)
+{
+    strcpy(folder, "/tmp/punctual-test-XXXXXX");
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/punctual.db", folder);
+    now.us = T0;
+    start();
+}
+
+static void end_world(void)
+{
+    stop();
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    CHECK_INT(0, system(command));
+}
+
+// One turn with one message or none. The message comes back answered.
+static void turn(struct message *m)
+{
+    struct outbox out;
+    if (m)
+        m->letter.next = NULL;
+    CHECK_INT(STATUS_OK, scheduler_turn(scheduler, now, m ? &m->letter : NULL, &out));
+    CHECK(out.replies == (m && m->kind != MESSAGE_REPORT ? &m->letter : NULL));
+    while (out.orders) {
+        struct order *order = (struct order *)out.orders;
+        out.orders = order->letter.next;
+        if (order->kind == ORDER_ATTEMPT) {
+            orders[order_count++] = order;
+        } else {
+            abort_count += order->kind == ORDER_ABORT;
+            order_free(order);
+        }
+    }
+    while (out.attempts) {
+        struct message *report = (struct message *)out.attempts;
+        out.attempts = report->letter.next;
+        message_free(report);
+    }
+    journal_turn = out.journal_turn;
+}
+
+// Lets the time pass up to `until`, with a turn whenever the scheduler wants one.
+static void pass_until(wall until)
+{
+    for (int turns = 0; turns < 100000; turns++) {
+        wall next = scheduler_next_turn(scheduler, now);
+        if (next.us > until.us)
+            break;
+        if (next.us > now.us)
+            now = next;
+        turn(NULL);
+    }
+    now = until;
+    turn(NULL);
+}
+
+static struct task *definition(const char *name, const char *json)
+{
+    json_t *value;
+    struct json_place place;
+    struct faults faults = {0};
+    struct task *task = NULL;
+    CHECK_INT(STATUS_OK, json_read(json, strlen(json), &value, &place));
+    if (task_decode(name, value, NULL, "", &faults, &task) != STATUS_OK)
+        TEST_FAIL("%s: %s", faults.items[0].pointer, faults.items[0].detail);
+    json_decref(value);
+    return task;
+}
+
+static void put(const char *name, const char *json)
+{
+    struct message *m = message_new(MESSAGE_PUT_TASK);
+    m->name = memory_text(name);
+    m->task = definition(name, json);
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+static struct message *create(const char *task, const char *target, wall due_at)
+{
+    struct message *m = message_new(MESSAGE_CREATE_RUNS);
+    m->wishes = memory_array(1, sizeof *m->wishes);
+    m->wish_count = 1;
+    m->wishes[0].task_name = memory_text(task);
+    m->wishes[0].target = target ? definition(NULL, target) : NULL;
+    m->wishes[0].due_at = due_at;
+    return m;
+}
+
+static run_id ask(const char *task, const char *target, wall due_at)
+{
+    struct message *m = create(task, target, due_at);
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    run_id run = m->reply.run;
+    CHECK(run.value);
+    message_free(m);
+    return run;
+}
+
+// The dispatcher's part: the oldest order left comes to this.
+static run_id report(enum attempt_outcome outcome)
+{
+    CHECK(order_count > 0);
+    struct order *order = orders[0];
+    memmove(orders, orders + 1, --order_count * sizeof *orders);
+    struct message *m = message_new(MESSAGE_REPORT);
+    m->attempt.run = order->run;
+    m->attempt.number = order->number;
+    m->attempt.fence = order->fence;
+    m->attempt.started_at = now;
+    m->attempt.outcome = outcome;
+    m->attempt.error = outcome == ATTEMPT_SUCCEEDED ? NULL : memory_text("answered 500");
+    run_id run = order->run;
+    order_free(order);
+    turn(m);
+    return run;
+}
+
+static enum run_state state_of(run_id id)
+{
+    struct run run;
+    CHECK_INT(STATUS_OK, store_find_run(store, id, &run));
+    enum run_state state = run.state;
+    run_done(&run);
+    return state;
+}
+
+static int64_t count(enum run_state state)
+{
+    struct reader *reader;
+    char why[200];
+    int64_t counts[RUN_STATE_COUNT];
+    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
+    CHECK_INT(STATUS_OK, reader_count_runs(reader, counts));
+    reader_close(reader);
+    return counts[state];
+}
+
+#define HOOK "\"http\":{\"url\":\"http://127.0.0.1:9/hook\"}"
+#define OTHER "\"http\":{\"url\":\"http://127.0.0.2:9/hook\"}"
+
+TEST(a_one_off_starts_at_its_time_and_not_before)
+{
+    begin_world();
+    wall due = wall_plus(now, HOUR);
+    run_id run = ask(NULL, "{" HOOK "}", due);
+    pass_until(wall_plus(due, -SECOND));
+    CHECK_INT(0, order_count);
+    pass_until(due);
+    CHECK_INT(1, order_count);
+    CHECK_INT(due.us, orders[0]->due_at.us);
+    CHECK_INT(1, orders[0]->number);
+    report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(RUN_SUCCEEDED, state_of(run));
+    end_world();
+}
+
+TEST(a_schedule_makes_one_run_for_each_occurrence)
+{
+    begin_world();
+    put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    for (int i = 1; i <= 60; i++) {
+        pass_until((wall){T0 + i * MINUTE});
+        CHECK_INT(1, order_count);
+        CHECK_INT(T0 + i * MINUTE, orders[0]->scheduled_for.us);
+        report(ATTEMPT_SUCCEEDED);
+    }
+    CHECK_INT(60, count(RUN_SUCCEEDED));
+    end_world();
+}
+
+TEST(what_fails_is_tried_again_and_at_last_is_dead)
+{
+    begin_world();
+    run_id run =
+        ask(NULL, "{" HOOK ",\"retry\":{\"max_attempts\":3,\"initial\":\"10s\"}}", WALL_NONE);
+    for (int number = 1; number <= 3; number++) {
+        CHECK_INT(1, order_count);
+        CHECK_INT(number, orders[0]->number);
+        CHECK_INT(number, orders[0]->fence);
+        report(ATTEMPT_FAILED);
+        if (number < 3) {
+            CHECK_INT(RUN_WAITING, state_of(run));
+            pass_until(wall_plus(now, 4 * SECOND));
+            CHECK_INT(0, order_count); // at least half of 10 s
+            pass_until(wall_plus(now, MINUTE));
+        }
+    }
+    CHECK_INT(RUN_FAILED, state_of(run));
+    end_world();
+}
+
+TEST(after_an_outage_the_latest_runs_and_the_others_are_missed)
+{
+    begin_world();
+    put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    pass_until((wall){T0 + 30 * SECOND});
+    stop();
+    now.us = T0 + 10 * MINUTE + 30 * SECOND;
+    start();
+    pass_until(now);
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + 10 * MINUTE, orders[0]->scheduled_for.us);
+    CHECK_INT(9, count(RUN_MISSED));
+    report(ATTEMPT_SUCCEEDED);
+    pass_until((wall){T0 + 11 * MINUTE});
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + 11 * MINUTE, orders[0]->scheduled_for.us);
+    end_world();
+}
+
+TEST(a_long_outage_is_worked_off_in_bounded_turns)
+{
+    begin_world();
+    put("each-second", "{\"schedule\":{\"every\":\"1s\"}," HOOK "}");
+    stop();
+    now.us = T0 + 5000 * SECOND;
+    start();
+    pass_until(wall_plus(now, 500 * MILLISECOND));
+    CHECK_INT(4999, count(RUN_MISSED));
+    CHECK_INT(1, order_count);
+    end_world();
+}
+
+TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
+{
+    begin_world();
+    run_id run =
+        ask(NULL, "{" HOOK ",\"retry\":{\"max_attempts\":2,\"initial\":\"1s\"}}", WALL_NONE);
+    CHECK_INT(1, order_count);
+    stop();
+    start();
+    CHECK_INT(RUN_WAITING, state_of(run));
+    pass_until(wall_plus(now, 2 * SECOND));
+    CHECK_INT(1, order_count);
+    CHECK_INT(2, orders[0]->number);
+    stop();
+    start();
+    CHECK_INT(RUN_FAILED, state_of(run));
+    end_world();
+}
+
+TEST(a_slow_endpoint_delays_only_its_own_runs)
+{
+    begin_world();
+    for (int i = 0; i < 50; i++)
+        ask(NULL, "{" HOOK "}", wall_plus(now, SECOND));
+    run_id other = ask(NULL, "{" OTHER "}", wall_plus(now, SECOND));
+    pass_until(wall_plus(now, SECOND));
+    CHECK_INT(11, order_count); // ten to the slow one: its limit
+    CHECK_INT(RUN_RUNNING, state_of(other));
+    for (int i = 0; i < 51; i++)
+        report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(51, count(RUN_SUCCEEDED));
+    end_world();
+}
+
+static void pause_or_resume(enum message_kind kind, const char *name)
+{
+    struct message *m = message_new(kind);
+    m->name = memory_text(name);
+    m->author = memory_text("anna");
+    m->note = memory_text("maintenance");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+TEST(nothing_of_a_paused_task_starts_and_its_occurrences_are_skipped_with_the_reason)
+{
+    begin_world();
+    put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    run_id asked = ask("minutely", NULL, wall_plus(now, 90 * SECOND));
+    pause_or_resume(MESSAGE_PAUSE, "minutely");
+    pass_until(wall_plus(now, 3 * MINUTE + SECOND));
+    CHECK_INT(0, order_count);
+    CHECK_INT(3, count(RUN_SKIPPED));
+    pause_or_resume(MESSAGE_RESUME, "minutely");
+    turn(NULL);
+    CHECK_INT(1, order_count); // what was asked for and held
+    CHECK_INT(asked.value, orders[0]->run.value);
+    report(ATTEMPT_SUCCEEDED);
+    pass_until((wall){T0 + 4 * MINUTE});
+    CHECK_INT(1, order_count);
+    end_world();
+}
+
+TEST(an_edit_of_the_schedule_moves_the_cursor_to_now)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    pass_until((wall){T0 + 30 * MINUTE});
+    put("job", "{\"schedule\":{\"every\":\"45m\"}," HOOK "}");
+    pass_until((wall){T0 + 44 * MINUTE});
+    CHECK_INT(0, order_count);
+    pass_until((wall){T0 + 60 * MINUTE});
+    CHECK_INT(1, order_count); // at 45, and not at 60
+    CHECK_INT(T0 + 45 * MINUTE, orders[0]->scheduled_for.us);
+    end_world();
+}
+
+TEST(an_edit_of_something_else_leaves_the_occurrences_alone)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"7s\"," HOOK "}");
+    put("job",
+        "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"7s\"," HOOK "}"); // the same: no revision
+    pass_until((wall){T0 + HOUR});
+    CHECK_INT(1, order_count);
+    CHECK_INT(7 * SECOND, orders[0]->task->timeout_us);
+    struct task_record record;
+    CHECK_INT(STATUS_OK, store_find_task(store, "job", &record));
+    CHECK_INT(2, record.revision);
+    CHECK_INT(1, record.generation);
+    task_record_done(&record);
+    end_world();
+}
+
+TEST(a_deleted_task_fires_no_more_and_its_pending_runs_are_canceled)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1m\"}," HOOK ",\"retry\":{\"initial\":\"1s\"}}");
+    run_id pending = ask("job", NULL, wall_plus(now, HOUR));
+    run_id running = ask("job", NULL, WALL_NONE);
+    struct message *m = message_new(MESSAGE_DELETE_TASK);
+    m->name = memory_text("job");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    char id[RUN_ID_TEXT];
+    run_id_format(running, id);
+    CHECK_HAS(id, m->reply.body.data); // what had started is listed
+    message_free(m);
+    CHECK_INT(RUN_CANCELED, state_of(pending));
+    report(ATTEMPT_FAILED);
+    CHECK_INT(RUN_FAILED, state_of(running)); // no further attempt
+    pass_until(wall_plus(now, HOUR));
+    CHECK_INT(0, order_count);
+    end_world();
+}
+
+TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
+{
+    begin_world();
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    struct message *m = message_new(MESSAGE_CANCEL_RUN);
+    m->run = run;
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    CHECK_INT(1, abort_count);
+    message_free(m);
+    report(ATTEMPT_SUCCEEDED); // the abort came too late
+    CHECK_INT(RUN_CANCELED, state_of(run));
+    m = message_new(MESSAGE_CANCEL_RUN);
+    m->run = run;
+    turn(m);
+    CHECK_INT(STATUS_CONFLICT, m->reply.status);
+    message_free(m);
+    end_world();
+}
+
+TEST(one_idempotency_key_makes_one_run)
+{
+    begin_world();
+    run_id first = {0};
+    for (int i = 0; i < 3; i++) {
+        struct message *m = create(NULL, "{" HOOK "}", wall_plus(now, HOUR));
+        m->key = memory_text("k1");
+        m->fingerprint = i < 2 ? 7 : 8;
+        turn(m);
+        if (i == 2) {
+            CHECK_INT(STATUS_MISMATCH, m->reply.status);
+        } else {
+            CHECK_INT(STATUS_OK, m->reply.status);
+            CHECK_INT(i == 1, m->reply.replayed);
+            first = i ? first : m->reply.run;
+            CHECK_INT(first.value, m->reply.run.value);
+        }
+        message_free(m);
+    }
+    CHECK_INT(1, count(RUN_SCHEDULED));
+    end_world();
+}
+
+TEST(a_batch_with_one_bad_wish_makes_nothing)
+{
+    begin_world();
+    struct message *m = message_new(MESSAGE_CREATE_RUNS);
+    m->batch = true;
+    m->wishes = memory_array(3, sizeof *m->wishes);
+    m->wish_count = 3;
+    m->wishes[0].target = definition(NULL, "{" HOOK "}");
+    m->wishes[1].task_name = memory_text("nobody");
+    m->wishes[2].target = definition(NULL, "{" HOOK "}");
+    turn(m);
+    CHECK_INT(STATUS_NOT_FOUND, m->reply.status);
+    CHECK_HAS("nobody", m->reply.detail);
+    message_free(m);
+    CHECK_INT(0, count(RUN_SCHEDULED) + count(RUN_RUNNING));
+    end_world();
+}
+
+TEST(a_dry_run_of_a_set_changes_nothing)
+{
+    begin_world();
+    put("kept", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    put("extra", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    for (int dry = 1; dry >= 0; dry--) {
+        struct message *m = message_new(MESSAGE_APPLY);
+        m->set.tasks = memory_array(2, sizeof *m->set.tasks);
+        m->set.count = 2;
+        m->set.tasks[0] = definition("kept", "{\"schedule\":{\"every\":\"2h\"}," HOOK "}");
+        m->set.tasks[1] = definition("new", "{\"schedule\":{\"every\":\"2h\"}," HOOK "}");
+        m->dry_run = dry;
+        m->prune = true;
+        turn(m);
+        CHECK_INT(STATUS_OK, m->reply.status);
+        CHECK_HAS("\"created\":1,\"changed\":1,\"removed\":1,\"unchanged\":0", m->reply.body.data);
+        message_free(m);
+        struct task_record record;
+        CHECK_INT(dry ? STATUS_NOT_FOUND : STATUS_OK, store_find_task(store, "new", &record));
+        if (!dry)
+            task_record_done(&record);
+        CHECK_INT(STATUS_OK, store_find_task(store, "extra", &record));
+        CHECK_INT(!dry, record.deleted);
+        task_record_done(&record);
+    }
+    end_world();
+}
+
+TEST(a_rollback_makes_an_earlier_revision_the_newest)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"1s\"," HOOK "}");
+    put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"2s\"," HOOK "}");
+    struct message *m = message_new(MESSAGE_ROLLBACK);
+    m->name = memory_text("job");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    CHECK_INT(3, m->reply.revision);
+    CHECK_HAS("\"timeout\":\"1s\"", m->reply.body.data);
+    message_free(m);
+    end_world();
+}
+
+TEST(a_schedule_that_has_passed_makes_no_run)
+{
+    begin_world();
+    put("once", "{\"schedule\":{\"at\":\"2025-12-31T00:00:00Z\"}," HOOK "}");
+    put("soon", "{\"schedule\":{\"at\":\"2026-01-01T00:01:00Z\"}," HOOK "}");
+    pass_until((wall){T0 + DAY});
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + MINUTE, orders[0]->scheduled_for.us);
+    end_world();
+}
+
+TEST(while_stopping_nothing_new_starts)
+{
+    begin_world();
+    ask(NULL, "{" HOOK "}", wall_plus(now, SECOND));
+    scheduler_stop_starting(scheduler);
+    pass_until(wall_plus(now, MINUTE));
+    CHECK_INT(0, order_count);
+    end_world();
+}
+
+TESTS_MAIN
