@@ -13,7 +13,7 @@
 // How long to wait for the writer where the two meet: only while it opens after a crash.
 #define BUSY_MS 1000
 
-enum { FIND, ROW, LIST, REVISIONS, REVISION, JOURNAL, RANGE, STATEMENTS };
+enum { FIND, ROW, LIST, REVISIONS, REVISION, JOURNAL, RANGE, SETTING, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [FIND] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.name = ?1 AND NOT t.deleted",
@@ -28,6 +28,7 @@ static const char *const texts[STATEMENTS] = {
     [JOURNAL] = "SELECT turn, events FROM journal WHERE turn > ?1 ORDER BY turn LIMIT ?2",
     [RANGE] = "SELECT coalesce((SELECT min(turn) FROM journal), 0),"
               " coalesce((SELECT max(turn) FROM journal), 0)",
+    [SETTING] = "SELECT value FROM settings WHERE name = ?1",
 };
 
 // --- opening
@@ -234,6 +235,19 @@ enum status reader_journal_range(struct reader *reader, int64_t *ret_oldest, int
         *ret_oldest = sqlite3_column_int64(q, 0);
         *ret_newest = sqlite3_column_int64(q, 1);
     }
+    sqlite3_reset(q);
+    return status;
+}
+
+// --- settings ---
+
+enum status reader_get_setting(struct reader *reader, const char *name, char **ret)
+{
+    sqlite3_stmt *q = reader->tasks[SETTING];
+    bind_text(q, 1, name);
+    enum status status = database_one(&reader->database, q);
+    if (status == STATUS_OK)
+        *ret = column_text(q, 0);
     sqlite3_reset(q);
     return status;
 }

@@ -78,3 +78,6 @@ enum status reader_journal_range(struct reader *reader, int64_t *ret_oldest, int
 // How many runs are stored in each state (stored states: no RUN_DUE). May take long on a large
 // store: for audits and tests.
 enum status reader_count_runs(struct reader *reader, int64_t counts[RUN_STATE_COUNT]);
+
+// A value kept by name, as store_put_setting wrote it. Free with free(). STATUS_NOT_FOUND.
+enum status reader_get_setting(struct reader *reader, const char *name, char **ret);
