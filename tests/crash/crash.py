@@ -190,9 +190,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, help="how often to kill it (default: 30)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for the moments of the kills")
     parser.add_argument("--binary", type=Path, default=None, help="default: $PUNCTUAL, else build/punctual")
-    parser.add_argument(
-        "--self-test", action="store_true", help=f"only {SELF_TEST_KILLS} kills, for the checker"
-    )
+    parser.add_argument("--self-test", action="store_true", help=f"only {SELF_TEST_KILLS} kills, for the checker")
     parser.add_argument("--evidence", type=Path, help="check this file of an earlier run; kill nothing")
     return parser.parse_args(arguments)
 

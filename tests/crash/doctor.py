@@ -253,11 +253,7 @@ def a_delivery_without_a_reason(seen: Evidence) -> bool:
 def an_event_is_lost(seen: Evidence) -> bool:
     for event in seen.events:
         run = seen.runs.get(event.run or "")
-        if (
-            event.type == "run.succeeded"
-            and run
-            and instant(run["finished_at"]) < seen.read_at - SETTLED_S - 1
-        ):
+        if event.type == "run.succeeded" and run and instant(run["finished_at"]) < seen.read_at - SETTLED_S - 1:
             seen.events.remove(event)
             return True
     return False

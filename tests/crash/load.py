@@ -76,8 +76,7 @@ class Load:
         self._made: deque[str] = deque(maxlen=50)  # ids that a cancel or a retry may hit
         chances = [random.Random(f"{seed}-{number}") for number in range(CLIENTS + SUBJECTS)]
         self._threads = [
-            threading.Thread(target=self._create_all_day, args=(chance,), daemon=True)
-            for chance in chances[:CLIENTS]
+            threading.Thread(target=self._create_all_day, args=(chance,), daemon=True) for chance in chances[:CLIENTS]
         ] + [
             threading.Thread(target=self._edit_all_day, args=(f"subject-{number}", chance), daemon=True)
             for number, chance in enumerate(chances[CLIENTS:])
@@ -138,9 +137,7 @@ class Load:
         delay = round(chance.choice([0, 0, chance.uniform(0, 2.5)]), 3)
         self._ask_create(client, delay, key=None)
 
-    def _ask_create(
-        self, client: httpx.Client, delay: float, key: str | None, marks: list[str] | None = None
-    ) -> Ask:
+    def _ask_create(self, client: httpx.Client, delay: float, key: str | None, marks: list[str] | None = None) -> Ask:
         marks = marks or self._next_marks(1)
         sent = time.time()
         outcome, answer = self._send(client, "POST", "/v1/runs", self._wish(marks[0], delay), key)
@@ -256,9 +253,7 @@ class Listener:
     def _collect(self) -> None:
         if self._stream:
             self._stream.close()
-            self.events += [
-                Event(one.id, one.data["type"], one.data.get("run")) for one in self._stream.events
-            ]
+            self.events += [Event(one.id, one.data["type"], one.data.get("run")) for one in self._stream.events]
             self._stream = None
 
     def close(self) -> list[Event]:

@@ -83,11 +83,7 @@ def never_early(seen: Evidence) -> Violations:
                 yield f"{run_id} was asked for {ask.delay:g} s after {timestamp(ask.sent)}: {run['scheduled_for']}"
     for deliveries in by_run(seen).values():
         for first, second in pairwise(deliveries):
-            failed = (
-                first.behaviour == "fail"
-                and first.answered
-                and not killed_between(seen, first.time, second.time)
-            )
+            failed = first.behaviour == "fail" and first.answered and not killed_between(seen, first.time, second.time)
             if failed and second.time < (first.answered or 0) + seen.half_wait - 2 * MILLISECOND:
                 yield f"{first.run} was tried again {second.time - (first.answered or 0):.3f} s after it failed"
 
@@ -164,9 +160,7 @@ def possible_states(history: list[Edit]) -> list[State]:
             continue
         after = [after_edit(state, edit) for state in possible]
         kept = possible if edit.outcome == UNKNOWN else []
-        possible = [
-            state for index, state in enumerate([*after, *kept]) if state not in [*after, *kept][:index]
-        ]
+        possible = [state for index, state in enumerate([*after, *kept]) if state not in [*after, *kept][:index]]
     return possible
 
 
@@ -189,9 +183,9 @@ def stop_means_stop(seen: Evidence) -> Violations:
                 continue
             until = following.sent if following else seen.read_at
             for delivery in seen.deliveries:
-                if delivery.task == task and edit.answered < delivery.time < until:
-                    if delivery.run not in edit.running and delivery.attempt == 1:
-                        yield f"{task}: {delivery.run} started after the ok of its {edit.kind}"
+                after = delivery.task == task and edit.answered < delivery.time < until
+                if after and delivery.run not in edit.running and delivery.attempt == 1:
+                    yield f"{task}: {delivery.run} started after the ok of its {edit.kind}"
 
 
 def idempotent(seen: Evidence) -> Violations:
@@ -277,18 +271,12 @@ def events_follow(seen: Evidence) -> Violations:
         if count > 1:
             yield f"the event {event_id} came {count} times"
     ends = Counter(
-        event.run
-        for event in seen.events
-        if event.type.startswith("run.") and event.type.removeprefix("run.") in FINAL
+        event.run for event in seen.events if event.type.startswith("run.") and event.type.removeprefix("run.") in FINAL
     )
     for run in seen.runs.values():
-        if (
-            run["state"] in FINAL
-            and run["finished_at"]
-            and instant(run["finished_at"]) < seen.read_at - SETTLED_S
-        ):
-            if ends[run["id"]] != 1:
-                yield f"{run['id']} is {run['state']} and its end was told {ends[run['id']]} times"
+        over = run["state"] in FINAL and run["finished_at"] and instant(run["finished_at"]) < seen.read_at - SETTLED_S
+        if over and ends[run["id"]] != 1:
+            yield f"{run['id']} is {run['state']} and its end was told {ends[run['id']]} times"
 
 
 PROMISES: dict[str, Promise] = {
