@@ -16,9 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 def world(server: Server) -> Any:
     """All that a request could have changed."""
-    tasks = [
-        (task["name"], task["revision"], task["paused"]) for task in all_of(server, "/v1/tasks", "tasks")
-    ]
+    tasks = [(task["name"], task["revision"], task["paused"]) for task in all_of(server, "/v1/tasks", "tasks")]
     return tasks, [(run["id"], run["state"]) for run in all_runs(server)]
 
 
@@ -132,9 +130,7 @@ DEFINITIONS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("definition", "pointer"), DEFINITIONS, ids=range(len(DEFINITIONS)))
-def test_a_wrong_definition_is_refused_with_its_place(
-    untouched: Server, definition: Any, pointer: str
-) -> None:
+def test_a_wrong_definition_is_refused_with_its_place(untouched: Server, definition: Any, pointer: str) -> None:
     answer = untouched.api.put("/v1/tasks/wrong", content=json.dumps(definition), headers=JSON)
     problem(answer, pointer=pointer)
 
@@ -254,9 +250,7 @@ def test_a_wrong_run_is_refused_with_its_place(untouched: Server, body: Any, poi
         assert f"/1{pointer}" in [error["pointer"] for error in batch["errors"]], batch
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"]
-)
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"])
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", "/v1/tasks/wrong"), ("POST", "/v1/runs"), ("POST", "/v1/runs/batch")]
 )
@@ -350,8 +344,7 @@ def test_nothing_wrong_gets_through_a_patch(server: Server) -> None:
 FILES: list[tuple[bytes, int]] = [
     (b"version: 1\ntasks:\n  a:\n    http: {url: 'http://127.0.0.1:9/'}\n    tmeout: 3s\n", 5),
     (
-        b"version: 1\ntasks:\n  a:\n    http: {url: 'http://127.0.0.1:9/'}\n"
-        b"    schedule: {cron: '61 * * * *'}\n",
+        b"version: 1\ntasks:\n  a:\n    http: {url: 'http://127.0.0.1:9/'}\n    schedule: {cron: '61 * * * *'}\n",
         5,
     ),
     (b"version: 1\ntasks:\n  a: [unclosed\n", 0),
@@ -366,9 +359,7 @@ FILES: list[tuple[bytes, int]] = [
 
 
 @pytest.mark.parametrize(("content", "line"), FILES, ids=range(len(FILES)))
-def test_a_wrong_file_stops_the_start_with_line_and_column(
-    server_factory: Factory, content: bytes, line: int
-) -> None:
+def test_a_wrong_file_stops_the_start_with_line_and_column(server_factory: Factory, content: bytes, line: int) -> None:
     server = server_factory(start=False)
     path = server.folder / "punctual.yaml"
     path.write_bytes(content)
@@ -379,9 +370,7 @@ def test_a_wrong_file_stops_the_start_with_line_and_column(
     text = server.log_text()
     assert "listening" not in text
     if line:
-        places = [
-            fault for fault in server.log_lines() if fault.get("line") == line and fault.get("column", 0) >= 1
-        ]
+        places = [fault for fault in server.log_lines() if fault.get("line") == line and fault.get("column", 0) >= 1]
         assert places or f":{line}:" in text or f"line {line}" in text, text
 
 
@@ -396,8 +385,7 @@ def test_a_good_file_is_applied_before_it_listens(server_factory: Factory) -> No
     server = server_factory(start=False, env={"APP_URL": "http://127.0.0.1:9"})
     path = server.folder / "punctual.yaml"
     path.write_text(
-        "version: 1\ntasks:\n  one:\n    http: {url: '${APP_URL}/x'}\n"
-        "  two:\n    http: {url: '${APP_URL}/y'}\n"
+        "version: 1\ntasks:\n  one:\n    http: {url: '${APP_URL}/x'}\n  two:\n    http: {url: '${APP_URL}/y'}\n"
     )
     server.arguments = ["--apply", str(path)]
     server.start()
@@ -428,9 +416,7 @@ def test_wrong_options_stop_the_start_with_words(server_factory: Factory, argume
     assert len(server.log_text().strip()) > 10
 
 
-@pytest.mark.parametrize(
-    "config", ["drain: soon\n", "colour: red\n", "[", "signing_secret: secret\n", "api_key: 7\n"]
-)
+@pytest.mark.parametrize("config", ["drain: soon\n", "colour: red\n", "[", "signing_secret: secret\n", "api_key: 7\n"])
 def test_a_wrong_configuration_stops_the_start_with_words(server_factory: Factory, config: str) -> None:
     server = server_factory(config=config, start=False)
     server.env.pop("PUNCTUAL_SIGNING_SECRET", None)

@@ -36,9 +36,7 @@ def test_an_array_makes_a_run_of_each(server: Server, receiver: Receiver) -> Non
     assert body["count"] == 20
     assert len(set(body["ids"])) == 20
     found = receiver.wait("/many", 20)
-    assert {request.run: request.json() for request in found} == {
-        run: number for number, run in enumerate(body["ids"])
-    }
+    assert {request.run: request.json() for request in found} == {run: number for number, run in enumerate(body["ids"])}
 
 
 def test_ndjson_makes_a_run_of_each_line(server: Server, receiver: Receiver) -> None:

@@ -41,9 +41,7 @@ def test_commands_are_forbidden_unless_allowed(server: Server) -> None:
     problem(server.api.get("/v1/tasks/no"), 404)
 
 
-def test_a_command_of_the_past_does_not_run_where_it_is_no_longer_allowed(
-    commanding: Server, tmp_path: Path
-) -> None:
+def test_a_command_of_the_past_does_not_run_where_it_is_no_longer_allowed(commanding: Server, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     run = create_run(commanding, {**command_task("/usr/bin/touch", str(proof)), "delay": "2s"})
     commanding.stop()
@@ -180,9 +178,7 @@ def test_a_report_tells_of_cache_and_database(commanding: Server) -> None:
     assert attempt["db_time_ms"] == 12.5
 
 
-@pytest.mark.parametrize(
-    "report", ["", "no json", "[]", '{"db_calls": -1}', '{"cache": 7}', '{"db_calls": "many"}']
-)
+@pytest.mark.parametrize("report", ["", "no json", "[]", '{"db_calls": -1}', '{"cache": 7}', '{"db_calls": "many"}'])
 def test_a_useless_report_is_as_none(commanding: Server, report: str) -> None:
     script = f"printf '%s' '{report}' > \"$PUNCTUAL_REPORT\""
     done, attempt = run_command(commanding, "/bin/sh", "-c", script)

@@ -19,9 +19,7 @@ def deliveries(server: Server, receiver: Receiver, count: int = 3) -> list[Reque
     """The requests of one run that fails `count - 1` times."""
     bad = [Answer(status=500)] * (count - 1)
     receiver.script("/hook", *bad, Answer())
-    put_task(
-        server, "hook", http_task(receiver.url("/hook"), retry=quick_retry(count), payload={"n": 1, "ü": "€"})
-    )
+    put_task(server, "hook", http_task(receiver.url("/hook"), retry=quick_retry(count), payload={"n": 1, "ü": "€"}))
     run = create_run(server, {"task": "hook"})
     assert wait_final(server, run["id"])["state"] == "succeeded"
     found = receiver.at("/hook")
@@ -135,9 +133,7 @@ def test_a_payload_is_sent_as_json(server: Server, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "PATCH"])
 def test_other_methods_work(server: Server, receiver: Receiver, method: str) -> None:
-    run = create_run(
-        server, {"http": {"method": method, "url": receiver.url("/m")}, "retry": {"max_attempts": 1}}
-    )
+    run = create_run(server, {"http": {"method": method, "url": receiver.url("/m")}, "retry": {"max_attempts": 1}})
     assert wait_final(server, run["id"])["state"] == "succeeded"
     assert [request.method for request in receiver.at("/m")] == [method]
 

@@ -8,9 +8,7 @@ from support.receiver import Answer, Receiver
 from support.server import Server
 from support.words import create_run, http_task, problem, wait_final
 
-GOOD = Answer(
-    status=200, headers={"X-Version": "7"}, body=b'{"ok": true, "n": 3, "list": [{"a": null}], "a/b": 1}'
-)
+GOOD = Answer(status=200, headers={"X-Version": "7"}, body=b'{"ok": true, "n": 3, "list": [{"a": null}], "a/b": 1}')
 
 
 @pytest.mark.parametrize(

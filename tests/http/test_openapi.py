@@ -71,9 +71,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Va
     """Checks values against a schema whose references point into the document."""
     registry = Registry().with_resource("urn:api", Resource.from_contents(document, DRAFT202012))
     absolute = json.loads(json.dumps(schema).replace('"$ref": "#/', '"$ref": "urn:api#/'))
-    return Draft202012Validator(
-        absolute, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+    return Draft202012Validator(absolute, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -162,9 +160,7 @@ def test_the_schemas_of_components_have_fitting_examples(document: dict[str, Any
 
 
 def test_real_answers_fit_their_schemas(server: Server, receiver: Receiver, document: dict[str, Any]) -> None:
-    definition = http_task(
-        receiver.url("/x"), schedule={"every": "1h"}, runbook={"owner": "ann"}, payload={"a": 1}
-    )
+    definition = http_task(receiver.url("/x"), schedule={"every": "1h"}, runbook={"owner": "ann"}, payload={"a": 1})
     put_task(server, "known", definition)
     run = wait_final(server, create_run(server, {"task": "known"})["id"])
     rows = [

@@ -23,8 +23,7 @@ def runs_of(server: Server, task: str) -> dict[int, list[dict[str, Any]]]:
 
 def newer_than(server: Server, task: str, second: float) -> bool:
     return any(
-        run["state"] == "succeeded" and instant(run["scheduled_for"]) > second
-        for run in all_runs(server, task=task)
+        run["state"] == "succeeded" and instant(run["scheduled_for"]) > second for run in all_runs(server, task=task)
     )
 
 
@@ -73,9 +72,7 @@ def test_the_latest_of_an_outage_is_run_as_catch_up(server: Server, receiver: Re
     assert len(away) >= 2
     assert [run["state"] for run in away[:-1]] == ["missed"] * (len(away) - 1)
     caught = wait_for(
-        lambda: [
-            run for run in all_runs(server, task="slow", state="succeeded") if run["trigger"] == "catch_up"
-        ],
+        lambda: [run for run in all_runs(server, task="slow", state="succeeded") if run["trigger"] == "catch_up"],
         "a run by catch_up",
     )
     assert len(caught) == 1

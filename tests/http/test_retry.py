@@ -15,9 +15,7 @@ from support.words import create_run, get_task, http_task, put_task, quick_retry
 TURN_S = 3.0  # how long after the answer a busy machine may decide
 
 
-def first_wait(
-    server: Server, receiver: Receiver, retry: dict[str, Any], answer: Answer | None = None
-) -> float:
+def first_wait(server: Server, receiver: Receiver, retry: dict[str, Any], answer: Answer | None = None) -> float:
     """How long the server means to wait after the first attempt: due_at while waiting, minus its end."""
     receiver.script("/bad", answer or Answer(status=500))
     run = create_run(server, http_task(receiver.url("/bad"), retry=retry))
@@ -66,9 +64,7 @@ def test_the_wait_lies_within_its_bounds(
 
 
 @pytest.mark.parametrize(("backoff", "factor"), [("fixed", 1), ("linear", 3), ("exponential", 4)])
-def test_the_third_wait_grows_as_it_is_said(
-    server: Server, receiver: Receiver, backoff: str, factor: int
-) -> None:
+def test_the_third_wait_grows_as_it_is_said(server: Server, receiver: Receiver, backoff: str, factor: int) -> None:
     receiver.script("/bad", Answer(status=500))
     retry = {"max_attempts": 4, "backoff": backoff, "initial": "400ms"}
     run = create_run(server, http_task(receiver.url("/bad"), retry=retry))
@@ -114,10 +110,7 @@ def test_retry_after_is_capped(server: Server, receiver: Receiver, value: str) -
 @pytest.mark.parametrize("value", ["-5", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT", "1e9"])
 def test_a_useless_retry_after_is_ignored(server: Server, receiver: Receiver, value: str) -> None:
     slow_down = Answer(status=503, headers={"Retry-After": value})
-    assert (
-        first_wait(server, receiver, {**quick_retry(3), "initial": "20s", "max": "20s"}, slow_down)
-        <= 20 + TURN_S
-    )
+    assert first_wait(server, receiver, {**quick_retry(3), "initial": "20s", "max": "20s"}, slow_down) <= 20 + TURN_S
 
 
 def test_410_pauses_the_task_and_is_not_tried_again(server: Server, receiver: Receiver) -> None:

@@ -72,9 +72,7 @@ def test_a_rollback_to_what_never_was_is_refused(server: Server) -> None:
 def test_a_rollback_heeds_if_match(server: Server) -> None:
     edit(server, 10)
     edit(server, 20)
-    answer = server.api.post(
-        "/v1/tasks/subject/rollback", json={"revision": 1}, headers={"If-Match": '"no-such-tag"'}
-    )
+    answer = server.api.post("/v1/tasks/subject/rollback", json={"revision": 1}, headers={"If-Match": '"no-such-tag"'})
     problem(answer, 412)
     assert get_task(server, "subject")["revision"] == 2
 

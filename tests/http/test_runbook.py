@@ -15,9 +15,7 @@ RUNBOOK = {
 
 def test_a_runbook_is_stored_with_each_revision(server: Server) -> None:
     put_task(server, "invoices", http_task("http://127.0.0.1:9/", runbook=RUNBOOK))
-    put_task(
-        server, "invoices", http_task("http://127.0.0.1:9/", runbook={**RUNBOOK, "owner": "ops@example.com"})
-    )
+    put_task(server, "invoices", http_task("http://127.0.0.1:9/", runbook={**RUNBOOK, "owner": "ops@example.com"}))
     assert get_task(server, "invoices")["definition"]["runbook"]["owner"] == "ops@example.com"
     newest, first = all_of(server, "/v1/tasks/invoices/revisions", "revisions")
     assert first["definition"]["runbook"] == RUNBOOK

@@ -87,9 +87,7 @@ def test_an_edit_fires_nothing_and_replays_nothing(server: Server, receiver: Rec
     put_task(server, "edited", http_task(receiver.url("/new"), schedule={"every": "30m"}))
     put_task(server, "edited", http_task(receiver.url("/new"), schedule={"every": "20m"}, summary="x"))
     time.sleep(1.5)
-    at_the_hour = {
-        run["scheduled_for"] for run in occurrences(server, "edited") if run["state"] != "scheduled"
-    }
+    at_the_hour = {run["scheduled_for"] for run in occurrences(server, "edited") if run["state"] != "scheduled"}
     assert len(at_the_hour) <= 1, "an edit fired"
     assert len(receiver.requests) <= 1
 

@@ -102,12 +102,8 @@ def test_loopback_is_allowed_to_a_server_on_loopback(server: Server, receiver: R
     assert wait_final(server, run["id"])["state"] == "succeeded"
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "0.0.0.0", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::]"]
-)
-def test_loopback_is_refused_to_a_server_beyond_it(
-    guarded: tuple[Server, str], receiver: Receiver, host: str
-) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::]"])
+def test_loopback_is_refused_to_a_server_beyond_it(guarded: tuple[Server, str], receiver: Receiver, host: str) -> None:
     server, key = guarded
     client = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     server._api = client

@@ -12,9 +12,7 @@ from support.words import http_task, problem, put_task
 URL = "http://127.0.0.1:9/never"
 
 
-def upcoming(
-    server: Server, name: str, start: datetime, end: datetime, limit: int = 100
-) -> list[dict[str, Any]]:
+def upcoming(server: Server, name: str, start: datetime, end: datetime, limit: int = 100) -> list[dict[str, Any]]:
     answer = server.api.get(
         f"/v1/tasks/{name}/upcoming",
         params={
@@ -66,9 +64,7 @@ CRONS = [
 
 @pytest.mark.parametrize("cron", CRONS)
 @pytest.mark.parametrize(("zone", "start"), CHANGES, ids=[f"{zone}-{start:%Y-%m}" for zone, start in CHANGES])
-def test_a_cron_follows_the_clocks_of_its_zone(
-    shared_server: Server, zone: str, start: datetime, cron: str
-) -> None:
+def test_a_cron_follows_the_clocks_of_its_zone(shared_server: Server, zone: str, start: datetime, cron: str) -> None:
     end = start + timedelta(days=2)
     for overlap in ("first", "both"):
         name = scheduled(shared_server, cron=cron, timezone=zone, dst_overlap=overlap)
@@ -78,9 +74,7 @@ def test_a_cron_follows_the_clocks_of_its_zone(
 
 def test_a_time_in_the_gap_runs_at_its_end_with_a_note(shared_server: Server) -> None:
     name = scheduled(shared_server, cron="30 2 * * *", timezone="Europe/Berlin")
-    found = upcoming(
-        shared_server, name, datetime(2026, 3, 27, 12, tzinfo=UTC), datetime(2026, 3, 31, 0, tzinfo=UTC)
-    )
+    found = upcoming(shared_server, name, datetime(2026, 3, 27, 12, tzinfo=UTC), datetime(2026, 3, 31, 0, tzinfo=UTC))
     assert [one["local"] for one in found] == [
         "2026-03-28T02:30:00+01:00",
         "2026-03-29T03:00:00+02:00",
@@ -98,9 +92,7 @@ def test_a_time_in_the_gap_runs_at_its_end_with_a_note(shared_server: Server) ->
 
 def test_a_time_in_the_gap_may_be_skipped(shared_server: Server) -> None:
     name = scheduled(shared_server, cron="30 2 * * *", timezone="Europe/Berlin", dst_gap="skip")
-    found = upcoming(
-        shared_server, name, datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 31, 0, tzinfo=UTC)
-    )
+    found = upcoming(shared_server, name, datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 31, 0, tzinfo=UTC))
     plain = [one["local"] for one in found if not one["dst"]]
     assert plain == ["2026-03-30T02:30:00+02:00"]
     noted = [one for one in found if one["dst"]]
@@ -130,9 +122,7 @@ def test_every_is_anchored_and_never_touched_by_zones(shared_server: Server) -> 
 
 def test_every_is_anchored_at_its_start_where_it_has_one(shared_server: Server) -> None:
     name = scheduled(shared_server, every="1h", start="2030-01-01T00:10:00Z", end="2030-01-01T03:10:00Z")
-    found = upcoming(
-        shared_server, name, datetime(2029, 12, 31, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
-    )
+    found = upcoming(shared_server, name, datetime(2029, 12, 31, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC))
     assert [one["at"] for one in found] == [
         "2030-01-01T00:10:00.000Z",
         "2030-01-01T01:10:00.000Z",
@@ -150,13 +140,9 @@ def test_a_list_of_schedules_is_merged_in_order(shared_server: Server) -> None:
     put_task(
         shared_server,
         "subject",
-        http_task(
-            URL, schedule=[{"cron": "0 6 * * *"}, {"at": "2030-05-05T07:00:00Z"}, {"cron": "0 5 * * *"}]
-        ),
+        http_task(URL, schedule=[{"cron": "0 6 * * *"}, {"at": "2030-05-05T07:00:00Z"}, {"cron": "0 5 * * *"}]),
     )
-    found = upcoming(
-        shared_server, "subject", datetime(2030, 5, 5, tzinfo=UTC), datetime(2030, 5, 6, tzinfo=UTC)
-    )
+    found = upcoming(shared_server, "subject", datetime(2030, 5, 5, tzinfo=UTC), datetime(2030, 5, 6, tzinfo=UTC))
     assert [one["at"][11:16] for one in found] == ["05:00", "06:00", "07:00"]
     assert len({one["schedule"] for one in found}) == 3
 

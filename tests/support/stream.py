@@ -48,9 +48,7 @@ class Stream:
                 return
             if line == "":
                 if "data" in fields:
-                    self.events.append(
-                        Event(fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"]))
-                    )
+                    self.events.append(Event(fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"])))
                 fields = {}
             elif not line.startswith(":"):
                 name, _, value = line.partition(":")
