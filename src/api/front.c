@@ -404,7 +404,7 @@ static void refuse_messages(struct front *front)
     for (struct letter *letter = mailbox_take(front->service.messages); letter; letter = next) {
         next = letter->next;
         struct message *message = (struct message *)letter;
-        if (message->kind == MESSAGE_REPORT || message->kind == MESSAGE_DRAINED) {
+        if (!message->sender) { // not a request: nobody waits for an answer
             message_free(message);
             continue;
         }

@@ -35,6 +35,7 @@ void front_reply(struct front *front, struct letter *replies);
 void front_events(struct front *front, int64_t turn);
 // Takes no new connection; those open are served until front_stop.
 void front_quiesce(struct front *front);
-// Ends all connections and threads. Call it when the scheduler takes no more messages: those it took must have been replied to, and
-// those still in the mailbox are answered with 503 here (reports among them are freed). NULL is fine.
+// Ends all connections and threads. Call it when the scheduler takes no more messages: those it
+// took must have been replied to, and those still in the mailbox are answered with 503 here
+// (reports among them are freed). NULL is fine.
 void front_stop(struct front *front);

@@ -23,7 +23,7 @@ static enum leave cancel(struct session *s)
         screen_line(&s->out, 0, PLAIN, "%s is %s.", options_word(&s->options, 0),
                     state ? state : "canceled");
     }
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

@@ -129,7 +129,7 @@ void client_close(struct client *client)
     *client = (struct client){0};
 }
 
-void answer_done(struct answer *answer)
+void client_answer_done(struct answer *answer)
 {
     buffer_done(&answer->text);
     json_decref(answer->json);

@@ -42,11 +42,11 @@ struct answer {
     json_t *json;       // NULL where it is none
     char why[400];      // in words, unless LEAVE_OK
 };
-void answer_done(struct answer *answer);
+void client_answer_done(struct answer *answer);
 
 // LEAVE_OK: 2xx, and JSON unless `piece` was given. Otherwise what went wrong: LEAVE_UNREACHABLE,
 // LEAVE_REFUSED (status and problem in the answer), LEAVE_TROUBLE. The answer is the caller's in
-// every case: answer_done. Says nothing.
+// every case: client_answer_done. Says nothing.
 enum leave client_ask(const struct client *client, const struct request *request,
                       struct answer *ret);
 

@@ -218,7 +218,7 @@ static enum leave follow(struct stream *stream)
             now_connected ? next_pause(stream, FIRST_PAUSE_MS / 2) : next_pause(stream, pause_ms);
         if (!over)
             say_broken(stream->s, leave, &answer, pause_ms);
-        answer_done(&answer);
+        client_answer_done(&answer);
         if (over)
             return leave;
         nanosleep(&(struct timespec){pause_ms / 1000, pause_ms % 1000 * 1000000L}, NULL);

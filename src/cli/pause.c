@@ -37,7 +37,7 @@ static enum leave pause_task(struct session *s)
                     options_word(&s->options, 0), options_word(&s->options, 0));
         show_begun(s, answer.json);
     }
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

@@ -153,7 +153,7 @@ enum leave plan_send(struct session *s, const struct plan *plan, json_t **ret)
             show_plan(s, answer.json, plan->dry_run);
         *ret = json_incref(answer.json);
     }
-    answer_done(&answer);
+    client_answer_done(&answer);
     yaml_places_free(places);
     json_decref(tasks);
     return leave;

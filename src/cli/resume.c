@@ -32,7 +32,7 @@ static enum leave resume(struct session *s)
         session_json(s, answer.json);
     else if (leave == LEAVE_OK)
         show_resumed(s, answer.json);
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

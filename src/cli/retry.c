@@ -20,7 +20,7 @@ static enum leave retry(struct session *s)
     }
     if (leave == LEAVE_OK)
         leave = wait_or_show(s, json_incref(answer.json));
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

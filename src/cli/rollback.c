@@ -23,7 +23,7 @@ static enum leave rollback_to(struct session *s, const char *path, int64_t revis
         screen_line(&s->out, 0, PLAIN,
                     "%s is rolled back; what it was before is revision %" PRId64 " now.",
                     options_word(&s->options, 0), field_int(answer.json, "revision"));
-    answer_done(&answer);
+    client_answer_done(&answer);
     return leave;
 }
 

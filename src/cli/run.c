@@ -15,7 +15,7 @@ static enum leave run(struct session *s)
         session_json(s, answer.json);
     else if (leave == LEAVE_OK)
         run_view(&s->out, answer.json);
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

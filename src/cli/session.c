@@ -153,7 +153,7 @@ enum leave session_list(struct session *s, const char *path, const char *list, i
                          ? (next ? strdup(next) : NULL)
                          : NULL;
         }
-        answer_done(&answer);
+        client_answer_done(&answer);
     } while (leave == LEAVE_OK && cursor && (int64_t)json_array_size(members) < limit);
     free(cursor);
     json_object_set_new(whole, list, members);

@@ -34,7 +34,7 @@ enum leave session_usage(struct session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 // Asks; where the answer is not fine, says so (with --json the problem document goes to standard
-// output too). The answer is the caller's in every case: answer_done.
+// output too). The answer is the caller's in every case: client_answer_done.
 enum leave session_ask(struct session *s, const struct request *request, struct answer *ret);
 // Says what is wrong with an answer that session_ask's caller got by client_ask.
 void session_complain(struct session *s, enum leave leave, const struct answer *answer,

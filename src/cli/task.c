@@ -47,9 +47,9 @@ static enum leave task(struct session *s)
     else if (leave == LEAVE_OK)
         task_view(&s->out, task.json, json_object_get(upcoming.json, "occurrences"),
                   json_object_get(last.json, "runs"));
-    answer_done(&task);
-    answer_done(&upcoming);
-    answer_done(&last);
+    client_answer_done(&task);
+    client_answer_done(&upcoming);
+    client_answer_done(&last);
     buffer_done(&path);
     return leave;
 }

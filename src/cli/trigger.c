@@ -83,7 +83,7 @@ static enum leave trigger(struct session *s)
     if (leave == LEAVE_OK)
         leave = wait_or_show(s, json_incref(answer.json));
     json_decref(body);
-    answer_done(&answer);
+    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

@@ -94,7 +94,7 @@ enum leave wait_for_run(struct session *s, const char *id, json_t **ret)
         } else if (!again) {
             session_complain(s, leave, &answer, NULL);
         }
-        answer_done(&answer);
+        client_answer_done(&answer);
         if (leave != LEAVE_OK && !again)
             break;
         pause_us = pause_us * 3 / 2 < LONGEST_PAUSE ? pause_us * 3 / 2 : LONGEST_PAUSE;

@@ -219,18 +219,22 @@ int serve_command(int argc, char **argv)
     struct house h = {0};
     struct faults faults = {0};
     int code = EXIT_CONFIGURATION;
-    if (config_parse(argc, argv, &h.config, &faults) == STATUS_OK) {
+    enum status status = config_parse(argc, argv, &h.config, &faults);
+    if (status == STATUS_END) {
+        fputs(config_help, stdout);
+        code = EXIT_SUCCESS;
+    } else if (status == STATUS_OK) {
         logline_threshold(h.config.log_level);
         mailbox_init(&h.messages);
         pulse_init(&h.pulse);
         code = take_signals(&h) ? run_house(&h) : EXIT_FAILURE;
         close(h.signals);
         close(h.failed);
+        config_done(&h.config);
     }
     for (size_t i = 0; i < faults_kept(&faults); i++)
         fprintf(stderr, "punctual: %s%s%s\n", faults.items[i].pointer,
                 *faults.items[i].pointer ? ": " : "", faults.items[i].detail);
     faults_done(&faults);
-    config_done(&h.config);
     return code;
 }

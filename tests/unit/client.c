@@ -108,11 +108,11 @@ TEST(a_request_carries_key_author_and_idempotency_key)
     CHECK_HAS("Content-Type: application/json\n", wire.headers);
     CHECK_TEXT("{}", wire.body);
     CHECK_TEXT("run_1", json_string_value(json_object_get(answer.json, "id")));
-    answer_done(&answer);
+    client_answer_done(&answer);
     forget_environment();
     CHECK_INT(LEAVE_OK, ask(&(struct request){.method = "GET", .path = "/"}, &answer));
     CHECK(!strstr(wire.headers, "Authorization"));
-    answer_done(&answer);
+    client_answer_done(&answer);
 }
 
 TEST(a_key_comes_from_the_first_line_of_a_file)
@@ -166,7 +166,7 @@ TEST(the_exit_code_tells_what_came)
         CHECK_INT(rows[i].leave, ask(&(struct request){.method = "GET", .path = "/"}, &answer));
         if (rows[i].leave != LEAVE_OK)
             CHECK(*answer.why);
-        answer_done(&answer);
+        client_answer_done(&answer);
     }
 }
 

@@ -1,0 +1,430 @@
+#include "dispatch/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "base/memory.h"
+#include "core/visibility.h"
+#include "dispatch/environment.h"
+#include "dispatch/spawn.h"
+#include "dispatch/watch.h"
+
+#define NEVER ((steady){INT64_MAX})
+#define KILL_AFTER_DEFAULT (5 * SECOND)
+#define OUTPUT_GRACE (100 * MILLISECOND)
+#define KILLED_WAIT_MS 1000
+#define REPORT_MAX (64 << 10)
+#define PIECE (64 << 10)
+
+enum child_state { CHILD_RUNNING, CHILD_ENDING, CHILD_KILLED, CHILD_EXITED };
+
+struct child {
+    struct effort *effort;
+    enum child_state state;
+    struct spawned process;
+    const char *input; // what it is still to read
+    size_t input_left;
+    struct capture output;
+    char *report_path;
+    const char *canceled; // why, or NULL; static text
+    bool timed_out;
+    bool was_killed; // SIGKILL was needed
+    siginfo_t exit;
+    steady deadline; // of its state
+};
+
+struct commands {
+    struct efforts *efforts;
+    int epoll;
+    struct child **by_fd;
+    size_t by_fd_count;
+    struct heap deadlines; // item: the run; entries that are no longer true are passed over
+    char piece[PIECE];
+};
+
+struct commands *commands_new(struct efforts *efforts, int epoll)
+{
+    struct commands *c = memory_new(sizeof *c);
+    c->efforts = efforts;
+    c->epoll = epoll;
+    return c;
+}
+
+void commands_free(struct commands *c)
+{
+    if (!c)
+        return;
+    heap_done(&c->deadlines);
+    free(c->by_fd);
+    free(c);
+}
+
+static struct child *child_at(const struct commands *c, int fd)
+{
+    return (size_t)fd < c->by_fd_count ? c->by_fd[fd] : NULL;
+}
+
+static void watch_fd_of(struct commands *c, struct child *child, int fd, enum watch watch,
+                        uint32_t events)
+{
+    size_t at = (size_t)fd;
+    if (at >= c->by_fd_count) {
+        size_t count = at + 64;
+        c->by_fd = memory_resize(c->by_fd, count, sizeof *c->by_fd);
+        memset(c->by_fd + c->by_fd_count, 0, (count - c->by_fd_count) * sizeof *c->by_fd);
+        c->by_fd_count = count;
+    }
+    c->by_fd[at] = child;
+    struct epoll_event event = {.events = events, .data.u64 = watch_tag(watch, fd)};
+    epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void close_watched(struct commands *c, int *fd)
+{
+    if (*fd < 0)
+        return;
+    if ((size_t)*fd < c->by_fd_count)
+        c->by_fd[*fd] = NULL;
+    close(*fd); // which takes it out of epoll: nobody else has it
+    *fd = -1;
+}
+
+static void set_deadline(struct commands *c, struct child *child, steady deadline)
+{
+    child->deadline = deadline;
+    heap_add(&c->deadlines, (struct heap_entry){
+                                .key = deadline.us,
+                                .item = (uint64_t)child->effort->order->run.value,
+                            });
+}
+
+static void child_free(struct commands *c, struct child *child)
+{
+    close_watched(c, &child->process.watch);
+    close_watched(c, &child->process.output);
+    close_watched(c, &child->process.input);
+    capture_done(&child->output);
+    if (child->report_path)
+        unlink(child->report_path);
+    free(child->report_path);
+    free(child);
+}
+
+// An empty file that only this user can read. NULL with errno.
+static char *make_report_file(void)
+{
+    const char *folder = getenv("TMPDIR");
+    struct buffer path;
+    buffer_init(&path, 4096);
+    buffer_text(&path, folder && *folder ? folder : "/tmp");
+    buffer_text(&path, "/punctual-XXXXXX");
+    char *text = buffer_take(&path, NULL);
+    int fd = mkostemp(text, O_CLOEXEC);
+    if (fd < 0) {
+        free(text);
+        return NULL;
+    }
+    close(fd);
+    return text;
+}
+
+static void write_input(struct commands *c, struct child *child);
+
+static int start_process(struct commands *c, struct child *child)
+{
+    const struct target *target = &child->effort->order->task->target;
+    const char *text = target->command.stdin_text;
+    struct environment environment;
+    child->input = text ? text : effort_payload(child->effort, &child->input_left);
+    if (text)
+        child->input_left = strlen(text);
+    environment_init(&environment, child->effort, c->efforts->options->server_url,
+                     child->report_path);
+    int bad = spawn(target->command.argv, environment.lines, target->command.cwd,
+                    child->input != NULL, &child->process);
+    environment_done(&environment);
+    return bad;
+}
+
+// Faults of the command itself are for good; where this machine lacks something, a later attempt
+// may do better.
+static void report_not_started(struct commands *c, struct child *child, int bad)
+{
+    const struct target *target = &child->effort->order->task->target;
+    bool passes = bad == EAGAIN || bad == ENOMEM || bad == EMFILE || bad == ENFILE || bad == ENOSPC;
+    const char *cwd = target->command.cwd;
+    bool no_cwd = cwd && access(cwd, X_OK) != 0;
+    effort_end(c->efforts, child->effort, passes ? ATTEMPT_UNREACHABLE : ATTEMPT_REFUSED,
+               "%s %s: %s", no_cwd ? "cannot enter" : "cannot start",
+               no_cwd ? cwd : target->command.argv[0], strerror(bad));
+    child_free(c, child);
+}
+
+static void watch_process(struct commands *c, struct child *child)
+{
+    watch_fd_of(c, child, child->process.watch, WATCH_EXIT, EPOLLIN);
+    watch_fd_of(c, child, child->process.output, WATCH_OUTPUT, EPOLLIN);
+    if (child->process.input >= 0) {
+        watch_fd_of(c, child, child->process.input, WATCH_INPUT, EPOLLOUT);
+        write_input(c, child);
+    }
+}
+
+void command_start(struct commands *c, struct effort *effort)
+{
+    effort_started(effort);
+    if (!c->efforts->options->allow_commands) {
+        effort_end(c->efforts, effort, ATTEMPT_REFUSED,
+                   "commands are not allowed; allow them with allow_commands in the configuration");
+        return;
+    }
+    struct child *child = memory_new(sizeof *child);
+    child->effort = effort;
+    child->process = (struct spawned){.pid = -1, .watch = -1, .input = -1, .output = -1};
+    capture_init(&child->output, effort_capture_limit(c->efforts, effort));
+    child->report_path = make_report_file();
+    int bad = child->report_path ? start_process(c, child) : errno;
+    if (bad) {
+        report_not_started(c, child, bad);
+        return;
+    }
+    effort->child = child;
+    set_deadline(c, child, steady_plus(effort->started, effort->order->task->timeout_us));
+    watch_process(c, child);
+}
+
+static void signal_group(const struct child *child, int number)
+{
+    kill(-child->process.pid, number); // not reaped yet, so the number is still its own
+}
+
+static void ask_to_end(struct commands *c, struct child *child)
+{
+    int64_t after_us = c->efforts->options->kill_after_us;
+    child->state = CHILD_ENDING;
+    signal_group(child, SIGTERM);
+    signal_group(child, SIGCONT); // a stopped process would not hear it
+    set_deadline(c, child, steady_plus(steady_now(), after_us > 0 ? after_us : KILL_AFTER_DEFAULT));
+}
+
+void command_abort(struct commands *c, struct effort *effort, const char *why)
+{
+    struct child *child = effort->child;
+    if (child->state == CHILD_EXITED)
+        return; // its report is a moment away, and true
+    if (!child->canceled)
+        child->canceled = why;
+    if (child->state == CHILD_RUNNING)
+        ask_to_end(c, child);
+}
+
+static struct response as_response(const struct child *child)
+{
+    return (struct response){
+        .status = child->exit.si_status,
+        .body = buffer_string(&child->output.kept),
+        .body_size = child->output.kept.size,
+        .body_cut = capture_is_cut(&child->output),
+        .duration_us = child->effort->report->attempt.response_time_us,
+    };
+}
+
+// A plain file that the command wrote or put there; anything else (a pipe, a link) is passed over.
+static void read_report(struct child *child)
+{
+    struct stat is;
+    int fd = open(child->report_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &is) == 0 && S_ISREG(is.st_mode) && is.st_size > 0 &&
+        is.st_size <= REPORT_MAX) {
+        size_t size = (size_t)is.st_size;
+        char *text = memory_new(size);
+        ssize_t got = read(fd, text, size);
+        if (got > 0)
+            visibility_report(&child->effort->report->attempt, text, (size_t)got);
+        free(text);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+// How it ended decides first, then what the task expects.
+static void report(struct commands *c, struct child *child)
+{
+    struct effort *effort = child->effort;
+    char within[DURATION_TEXT];
+    bool exited = child->exit.si_code == CLD_EXITED;
+    effort_keep_response(c->efforts, effort, &child->output);
+    read_report(child);
+    if (exited)
+        effort->report->attempt.status = child->exit.si_status;
+    duration_format(effort->order->task->timeout_us, within);
+    if (child->timed_out) {
+        effort_end(c->efforts, effort, ATTEMPT_TIMED_OUT,
+                   "no exit within %s; the process group was ended with %s", within,
+                   child->was_killed ? "SIGKILL" : "SIGTERM");
+    } else if (child->canceled) {
+        effort_end(c->efforts, effort, ATTEMPT_CANCELED, "%s", child->canceled);
+    } else if (!exited) {
+        const char *name = sigabbrev_np(child->exit.si_status);
+        effort_end(c->efforts, effort, ATTEMPT_FAILED,
+                   name ? "killed by SIG%s" : "killed by signal %s", name ? name : "of real time");
+    } else {
+        struct response response = as_response(child);
+        effort_judge(c->efforts, effort, &response);
+    }
+    child_free(c, child);
+}
+
+// Reads what there is. True at the end of the output.
+static bool read_output(struct commands *c, struct child *child)
+{
+    if (child->process.output < 0)
+        return true;
+    // A writer that is always ahead must not keep the loop here: the rest comes with the next
+    // round.
+    for (int i = 0; i < 16; i++) {
+        ssize_t got = read(child->process.output, c->piece, sizeof c->piece);
+        if (got > 0)
+            capture_add(&child->output, c->piece, (size_t)got);
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            break;
+        else if (errno == EAGAIN)
+            return false;
+        if (i == 15)
+            return false;
+    }
+    close_watched(c, &child->process.output);
+    return true;
+}
+
+void commands_output(struct commands *c, int fd, uint32_t events)
+{
+    struct child *child = child_at(c, fd);
+    (void)events;
+    if (child && child->process.output == fd && read_output(c, child) &&
+        child->state == CHILD_EXITED)
+        report(c, child);
+}
+
+static void write_input(struct commands *c, struct child *child)
+{
+    while (child->input_left) {
+        ssize_t put = write(child->process.input, child->input, child->input_left);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno == EAGAIN)
+            return;
+        if (put < 0)
+            break; // EPIPE: it does not want to read all of it, and that is fine
+        child->input += put;
+        child->input_left -= (size_t)put;
+    }
+    close_watched(c, &child->process.input);
+}
+
+void commands_input(struct commands *c, int fd, uint32_t events)
+{
+    struct child *child = child_at(c, fd);
+    (void)events;
+    if (child && child->process.input == fd)
+        write_input(c, child);
+}
+
+// Takes the exit of the leader, if there is one. What is left of the group is killed first: until
+// the leader is reaped nobody else can have its number.
+static bool reap(struct child *child)
+{
+    id_t pidfd = (id_t)child->process.watch;
+    siginfo_t exit = {0};
+    if (waitid(P_PIDFD, pidfd, &exit, WEXITED | WNOHANG | WNOWAIT) < 0 || exit.si_pid == 0)
+        return false;
+    signal_group(child, SIGKILL);
+    waitid(P_PIDFD, pidfd, &child->exit, WEXITED | WNOHANG);
+    child->state = CHILD_EXITED;
+    child->effort->report->attempt.response_time_us = steady_now().us - child->effort->started.us;
+    return true;
+}
+
+void commands_exited(struct commands *c, int fd, uint32_t events)
+{
+    struct child *child = child_at(c, fd);
+    (void)events;
+    if (!child || child->process.watch != fd || !reap(child))
+        return;
+    close_watched(c, &child->process.watch);
+    close_watched(c, &child->process.input);
+    if (read_output(c, child))
+        report(c, child);
+    else
+        set_deadline(c, child, steady_plus(steady_now(), OUTPUT_GRACE));
+}
+
+void command_kill(struct commands *c, struct effort *effort, const char *why)
+{
+    struct child *child = effort->child;
+    struct pollfd exit = {.fd = child->process.watch, .events = POLLIN};
+    if (!child->canceled)
+        child->canceled = why;
+    if (child->state != CHILD_EXITED) {
+        signal_group(child, SIGKILL);
+        // One that hangs in the kernel is left behind.
+        while (poll(&exit, 1, KILLED_WAIT_MS) < 0 && errno == EINTR)
+            ;
+        reap(child);
+    }
+    read_output(c, child);
+    report(c, child);
+}
+
+static void time_out(struct commands *c, struct child *child)
+{
+    child->timed_out = true;
+    ask_to_end(c, child);
+}
+
+static void kill_group(struct commands *c, struct child *child)
+{
+    (void)c;
+    child->was_killed = true;
+    child->state = CHILD_KILLED;
+    child->deadline = NEVER;
+    signal_group(child, SIGKILL);
+}
+
+static void wait_no_longer(struct commands *c, struct child *child)
+{
+    read_output(c, child);
+    report(c, child);
+}
+
+steady commands_deadline(const struct commands *c)
+{
+    const struct heap_entry *first = heap_first(&c->deadlines);
+    return first ? (steady){first->key} : NEVER;
+}
+
+void commands_turn(struct commands *c, steady now)
+{
+    static void (*const overdue[])(struct commands *, struct child *) = {
+        [CHILD_RUNNING] = time_out,
+        [CHILD_ENDING] = kill_group,
+        [CHILD_EXITED] = wait_no_longer,
+    };
+    struct heap_entry entry;
+    while (commands_deadline(c).us <= now.us && heap_take(&c->deadlines, &entry)) {
+        struct effort *effort = effort_find(c->efforts, (run_id){(int64_t)entry.item});
+        struct child *child = effort ? effort->child : NULL;
+        if (child && child->deadline.us == entry.key)
+            overdue[child->state](c, child);
+    }
+}

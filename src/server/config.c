@@ -1,0 +1,510 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "core/decode.h"
+#include "core/yaml.h"
+#include "dispatch/signature.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define FILE_MAX (1 << 20)
+#define API_KEY_LEAST 16
+#define THREADS_MAX 64
+#define RANGES_MAX 256
+#define SECRETS_MAX 1000
+
+const char config_help[] =
+    "punctual serve - run the server\n"
+    "\n"
+    "  --listen ADDRESS:PORT  where to listen (127.0.0.1:8640); beyond loopback an API key is "
+    "needed\n"
+    "  --store PATH           the database file (punctual.db)\n"
+    "  --apply FILE           apply the tasks of this YAML file at the start; a mistake in it "
+    "stops the start\n"
+    "  --config FILE          read the server's configuration from this YAML file\n"
+    "  --allow-commands       let tasks run commands on this machine\n"
+    "  --help                 show this\n"
+    "\n"
+    "Environment, stronger than the file and weaker than the options:\n"
+    "  PUNCTUAL_LISTEN, PUNCTUAL_STORE   as --listen and --store\n"
+    "  PUNCTUAL_API_KEY                  the key that clients must send, at least 16 characters\n"
+    "  PUNCTUAL_SIGNING_SECRET           the default secret that signs deliveries, whsec_... or "
+    "whsk_...\n"
+    "\n"
+    "SIGTERM stops it in order: nothing new is taken, and what runs may finish.\n";
+
+// --- fields: read from the file, the environment and the command line alike ---
+
+static void read_listen(const struct place *at, const struct field *field, const json_t *value,
+                        void *into);
+static void read_api_key(const struct place *at, const struct field *field, const json_t *value,
+                         void *into);
+static void read_targets(const struct place *at, const struct field *field, const json_t *value,
+                         void *into);
+static void read_default_secret(const struct place *at, const struct field *field,
+                                const json_t *value, void *into);
+static void read_secrets(const struct place *at, const struct field *field, const json_t *value,
+                         void *into);
+
+static const char *const levels[] = {"debug", "info", "warning", "error",
+                                     NULL}; // in the order of enum level
+
+static const struct field fields[] = {
+    {"listen", read_listen},
+    {"store", decode_text, offsetof(struct config, store), 1, 4000},
+    {"apply", decode_text, offsetof(struct config, apply), 1, 4000},
+    {"api_key", read_api_key, offsetof(struct config, api_key)},
+    {"allow_commands", decode_bool, offsetof(struct config, allow_commands)},
+    {"allow_targets", read_targets},
+    {"signing_secret", read_default_secret},
+    {"secrets", read_secrets},
+    {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
+    {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
+    {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
+};
+
+enum option {
+    OPTION_LISTEN,
+    OPTION_STORE,
+    OPTION_APPLY,
+    OPTION_CONFIG,
+    OPTION_ALLOW_COMMANDS,
+    OPTION_HELP,
+    OPTION_COUNT
+};
+
+static const struct {
+    const char *name;
+    const char *field; // NULL: not a field
+    const char *value; // what it takes, for messages; NULL: nothing
+} options[OPTION_COUNT] = {
+    [OPTION_LISTEN] = {"--listen", "listen", "ADDRESS:PORT"},
+    [OPTION_STORE] = {"--store", "store", "PATH"},
+    [OPTION_APPLY] = {"--apply", "apply", "FILE"},
+    [OPTION_CONFIG] = {"--config", NULL, "FILE"},
+    [OPTION_ALLOW_COMMANDS] = {"--allow-commands", "allow_commands", NULL},
+    [OPTION_HELP] = {"--help", NULL, NULL},
+};
+
+static const struct {
+    const char *name, *field;
+} variables[] = {
+    {"PUNCTUAL_LISTEN", "listen"},
+    {"PUNCTUAL_STORE", "store"},
+    {"PUNCTUAL_API_KEY", "api_key"},
+    {"PUNCTUAL_SIGNING_SECRET", "signing_secret"},
+};
+
+// --- the whole ---
+
+struct arguments { // the last value of each option; "" where it takes none
+    const char *values[OPTION_COUNT];
+};
+
+static void read_arguments(int argc, char **argv, struct faults *faults, struct arguments *ret);
+static void read_file(const char *path, struct faults *faults, struct config *config);
+static void check_together(struct config *config, struct faults *faults);
+
+static int usual_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores <= 2 ? 1 : cores / 2 > THREADS_MAX ? THREADS_MAX : (int)(cores / 2);
+}
+
+// `text` NULL stands for `true`.
+static void set_field(struct config *config, struct faults *faults, const char *source,
+                      const char *name, const char *text)
+{
+    json_t *value = text ? json_string(text) : json_true();
+    if (!value)
+        faults_add(faults, source, "must be UTF-8");
+    for (size_t i = 0; i < COUNT(fields) && value; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            fields[i].read(&(struct place){source, faults}, &fields[i], value, config);
+    json_decref(value);
+}
+
+enum status config_parse(int argc, char **argv, struct config *ret, struct faults *faults)
+{
+    struct config config = {.address = memory_text("127.0.0.1"),
+                            .port = 8640,
+                            .loopback = true,
+                            .store = memory_text("punctual.db"),
+                            .threads = usual_threads(),
+                            .drain_us = 30 * SECOND,
+                            .log_level = LEVEL_INFO};
+    struct arguments arguments = {0};
+    size_t before = faults->count;
+    read_arguments(argc, argv, faults, &arguments);
+    bool help = arguments.values[OPTION_HELP];
+    if (arguments.values[OPTION_CONFIG] && !help)
+        read_file(arguments.values[OPTION_CONFIG], faults, &config);
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        const char *value = getenv(variables[i].name);
+        if (value && *value)
+            set_field(&config, faults, variables[i].name, variables[i].field, value);
+    }
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (options[i].field && arguments.values[i])
+            set_field(&config, faults, options[i].name, options[i].field,
+                      options[i].value ? arguments.values[i] : NULL);
+    if (faults->count == before)
+        check_together(&config, faults);
+    if (help || faults->count > before) {
+        config_done(&config);
+        return help ? STATUS_END : STATUS_INVALID;
+    }
+    *ret = config;
+    return STATUS_OK;
+}
+
+static void free_secret(struct secret *secret)
+{
+    free(secret->name);
+    free(secret->keys[0]);
+    free(secret->keys[1]);
+}
+
+void config_done(struct config *config)
+{
+    free(config->address);
+    free(config->store);
+    free(config->apply);
+    free(config->api_key);
+    free(config->allowed);
+    for (size_t i = 0; i < config->secret_count; i++)
+        free_secret(&config->secrets[i]);
+    free(config->secrets);
+    *config = (struct config){0};
+}
+
+static void check_together(struct config *config, struct faults *faults)
+{
+    config->allow_loopback |= config->loopback;
+    if (!config->loopback && !config->api_key)
+        faults_add(faults, "api_key",
+                   "listening on %s, which others can reach, needs an API key: start with "
+                   "PUNCTUAL_API_KEY=$(openssl rand -hex 32), or listen on 127.0.0.1:%d",
+                   config->address, config->port);
+}
+
+// --- the command line ---
+
+static void unknown_option(const char *argument, struct faults *faults)
+{
+    const char *names[OPTION_COUNT];
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        names[i] = options[i].name;
+    const char *near = nearest_name(argument, names, OPTION_COUNT);
+    if (argument[0] != '-')
+        faults_add(
+            faults, argument,
+            "is not understood: `punctual serve` takes only options, see punctual serve --help");
+    else
+        faults_add(faults, argument, "unknown option%s%s%s: see punctual serve --help",
+                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+// --name VALUE and --name=VALUE. Returns how many arguments were used.
+static int read_argument(int argc, char **argv, struct faults *faults, struct arguments *ret)
+{
+    size_t length = strcspn(argv[0], "=");
+    const char *value = argv[0][length] ? argv[0] + length + 1 : NULL;
+    size_t at = 0;
+    while (at < OPTION_COUNT &&
+           (strlen(options[at].name) != length || strncmp(options[at].name, argv[0], length) != 0))
+        at++;
+    if (at == OPTION_COUNT && strcmp(argv[0], "-h") != 0) {
+        unknown_option(argv[0], faults);
+        return 1;
+    }
+    if (at == OPTION_COUNT)
+        at = OPTION_HELP;
+    if (!options[at].value) {
+        if (value)
+            faults_add(faults, options[at].name, "takes no value");
+        ret->values[at] = "";
+        return 1;
+    }
+    if (!value && argc < 2) {
+        faults_add(faults, options[at].name, "needs a value: %s %s", options[at].name,
+                   options[at].value);
+        return 1;
+    }
+    ret->values[at] = value ? value : argv[1];
+    return value ? 1 : 2;
+}
+
+static void read_arguments(int argc, char **argv, struct faults *faults, struct arguments *ret)
+{
+    for (int i = 1; i < argc;)
+        i += read_argument(argc - i, argv + i, faults, ret);
+}
+
+// --- the file ---
+
+static bool read_text(const char *path, struct faults *faults, struct buffer *ret)
+{
+    FILE *file = fopen(path, "re");
+    char chunk[4096];
+    size_t size;
+    if (!file) {
+        faults_add(faults, "--config", "cannot read %s: %s", path, strerror(errno));
+        return false;
+    }
+    while ((size = fread(chunk, 1, sizeof chunk, file)) > 0 && !ret->overflow)
+        buffer_add(ret, chunk, size);
+    bool whole = !ferror(file) && !ret->overflow;
+    if (!whole)
+        faults_add(faults, "--config", "cannot read %s: %s", path,
+                   ret->overflow ? "it is larger than 1 MiB" : strerror(errno));
+    fclose(file);
+    return whole;
+}
+
+// Moves the faults of a file over, their pointers led by file, line and column.
+static void tell_faults(const char *path, const struct faults *found, struct faults *faults)
+{
+    for (size_t i = 0; i < faults_kept(found); i++) {
+        const struct fault *fault = &found->items[i];
+        struct buffer where;
+        buffer_init(&where, 8192);
+        buffer_format(&where, "%s:%d:%d%s%s", path, fault->line, fault->column,
+                      *fault->pointer ? ": " : "", fault->pointer);
+        faults_add(faults, buffer_string(&where), "%s", fault->detail);
+        buffer_done(&where);
+    }
+    faults->count += found->count - faults_kept(found);
+}
+
+static void read_file(const char *path, struct faults *faults, struct config *config)
+{
+    struct buffer text;
+    struct faults found = {0};
+    json_t *value;
+    struct yaml_places *places;
+    buffer_init(&text, FILE_MAX);
+    if (read_text(path, faults, &text) &&
+        yaml_read(buffer_string(&text), text.size, getenv, &found, &value, &places) == STATUS_OK) {
+        decode_object(&(struct place){"", &found}, fields, COUNT(fields), value, config);
+        yaml_place_faults(places, &found);
+        yaml_places_free(places);
+        json_decref(value);
+    }
+    tell_faults(path, &found, faults);
+    faults_done(&found);
+    buffer_done(&text);
+}
+
+// --- reading functions ---
+
+static bool address_is_loopback(const char *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+// "127.0.0.1:8640", "[::1]:8640", "localhost:8640"; ":8640" is every IPv4 address.
+static bool split_address(const char *text, char *address, size_t size, int *ret_port)
+{
+    const char *colon = strrchr(text, ':');
+    unsigned char bytes[16];
+    char *end;
+    if (!colon || colon[1] < '0' || colon[1] > '9' || strlen(colon) > 6)
+        return false;
+    long port = strtol(colon + 1, &end, 10);
+    if (*end || port > 65535)
+        return false;
+    *ret_port = (int)port;
+    size_t length = (size_t)(colon - text);
+    if (length == 0 || (length == 9 && strncmp(text, "localhost", 9) == 0)) {
+        snprintf(address, size, "%s", length ? "127.0.0.1" : "0.0.0.0");
+        return true;
+    }
+    bool bracket = text[0] == '[' && text[length - 1] == ']';
+    snprintf(address, size, "%.*s", (int)(length - (bracket ? 2 : 0)), text + bracket);
+    return inet_pton(bracket ? AF_INET6 : AF_INET, address, bytes) == 1;
+}
+
+static void read_listen(const struct place *at, const struct field *field, const json_t *value,
+                        void *into)
+{
+    struct config *config = into;
+    char address[80];
+    (void)field;
+    if (!decode_is(at, value, JSON_STRING, "an address and a port such as \"127.0.0.1:8640\""))
+        return;
+    if (!split_address(json_string_value(value), address, sizeof address, &config->port)) {
+        faults_add(at->faults, at->pointer,
+                   "\"%.80s\" is no address with a port: write 127.0.0.1:8640, [::1]:8640, or "
+                   ":8640 for every IPv4 "
+                   "address",
+                   json_string_value(value));
+        return;
+    }
+    free(config->address);
+    config->address = memory_text(address);
+    config->loopback = address_is_loopback(address);
+}
+
+static void read_api_key(const struct place *at, const struct field *field, const json_t *value,
+                         void *into)
+{
+    struct config *config = into;
+    const char *key = json_string_value(value);
+    (void)field;
+    if (!decode_is(at, value, JSON_STRING, "text"))
+        return;
+    bool printable = true; // it travels in a header
+    for (const char *p = key; *p; p++)
+        printable &= *p > ' ' && *p <= '~';
+    if (!printable || strlen(key) < API_KEY_LEAST || strlen(key) > 512) {
+        faults_add(at->faults, at->pointer,
+                   "must have 16 to 512 printable ASCII characters without spaces: make one with "
+                   "openssl rand -hex 32");
+        return;
+    }
+    free(config->api_key);
+    config->api_key = memory_text(key);
+}
+
+static void read_target(const struct place *at, const json_t *value, struct config *config)
+{
+    const char *text = json_string_value(value);
+    struct address_range range;
+    if (!decode_is(at, value, JSON_STRING,
+                   "\"loopback\", \"private\" or a range such as \"10.0.0.0/8\""))
+        return;
+    if (strcmp(text, "loopback") == 0)
+        config->allow_loopback = true;
+    else if (strcmp(text, "private") == 0)
+        config->allow_private = true;
+    else if (address_range_parse(text, &range) == STATUS_OK)
+        config->allowed[config->allowed_count++] = range;
+    else
+        faults_add(at->faults, at->pointer,
+                   "\"%.60s\" is no range of addresses: write loopback, private, 10.0.0.0/8, "
+                   "fd00::/8 or 192.0.2.7",
+                   text);
+}
+
+static void read_targets(const struct place *at, const struct field *field, const json_t *value,
+                         void *into)
+{
+    struct config *config = into;
+    char pointer[POINTER_MAX];
+    (void)field;
+    if (!decode_is(at, value, JSON_ARRAY, "a list such as [\"loopback\", \"10.0.0.0/8\"]"))
+        return;
+    size_t count = json_array_size(value);
+    if (count > RANGES_MAX) {
+        faults_add(at->faults, at->pointer, "must have at most %d items", RANGES_MAX);
+        return;
+    }
+    free(config->allowed);
+    config->allowed = memory_array(count, sizeof *config->allowed);
+    config->allowed_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct place below = place_item(at, i, pointer);
+        read_target(&below, json_array_get(value, i), config);
+    }
+}
+
+// One key, checked. NULL with a fault that does not repeat it.
+static char *read_key(const struct place *at, const json_t *value)
+{
+    struct signing_key *key;
+    char why[200];
+    if (!decode_is(at, value, JSON_STRING,
+                   "a secret such as \"whsec_...\", or a list of the new and the old one"))
+        return NULL;
+    if (signing_key_read(json_string_value(value), &key, why, sizeof why) != STATUS_OK) {
+        faults_add(at->faults, at->pointer,
+                   "%s; make one with: echo \"whsec_$(openssl rand -base64 32)\"", why);
+        return NULL;
+    }
+    signing_key_free(key);
+    return memory_text(json_string_value(value));
+}
+
+// Puts the secret in the place of one with the same name. Takes what `secret` holds.
+static void keep_secret(struct config *config, struct secret secret)
+{
+    for (size_t i = 0; i < config->secret_count; i++) {
+        struct secret *kept = &config->secrets[i];
+        bool same = kept->name && secret.name ? strcmp(kept->name, secret.name) == 0
+                                              : kept->name == secret.name;
+        if (same) {
+            free_secret(kept);
+            *kept = secret;
+            return;
+        }
+    }
+    config->secrets =
+        memory_resize(config->secrets, config->secret_count + 1, sizeof *config->secrets);
+    config->secrets[config->secret_count++] = secret;
+}
+
+// "whsec_...", or [new, old] while receivers learn the new one.
+static void read_secret(const struct place *at, const char *name, const json_t *value,
+                        struct config *config)
+{
+    struct secret secret = {.name = memory_text(name)};
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    char pointer[POINTER_MAX];
+    if (count < 1 || count > 2) {
+        faults_add(at->faults, at->pointer,
+                   "must have one or two secrets: the new one, then the old one");
+        free_secret(&secret);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct place below = json_is_array(value) ? place_item(at, i, pointer) : *at;
+        secret.keys[i] = read_key(&below, json_is_array(value) ? json_array_get(value, i) : value);
+    }
+    keep_secret(config, secret); // half a secret is never used: a fault stops the start
+}
+
+static void read_default_secret(const struct place *at, const struct field *field,
+                                const json_t *value, void *into)
+{
+    (void)field;
+    read_secret(at, NULL, value, into);
+}
+
+static void read_secrets(const struct place *at, const struct field *field, const json_t *value,
+                         void *into)
+{
+    const char *name;
+    json_t *member;
+    char pointer[POINTER_MAX];
+    (void)field;
+    if (!decode_is(at, value, JSON_OBJECT, "an object from names to secrets"))
+        return;
+    if (json_object_size(value) > SECRETS_MAX) {
+        faults_add(at->faults, at->pointer, "must have at most %d secrets", SECRETS_MAX);
+        return;
+    }
+    json_object_foreach((json_t *)value, name, member)
+    {
+        struct place below = place_below(at, name, pointer);
+        if (!*name || strlen(name) > 100)
+            faults_add(at->faults, below.pointer, "must have a name of 1 to 100 bytes");
+        read_secret(&below, name, member, into);
+    }
+}
+
+void config_add_secret(struct config *config, const char *secret)
+{
+    keep_secret(config, (struct secret){.keys = {memory_text(secret)}});
+}
