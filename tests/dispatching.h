@@ -142,9 +142,16 @@ static inline struct message *attempt(struct task *task)
 
 /* endpoints */
 
+#define CONNECTIONS_MAX 200
+
 struct endpoint {
     int listener, port;
     pthread_t thread;
+    struct connection {
+        struct endpoint *endpoint;
+        int fd;
+        pthread_t thread;
+    } accepted[CONNECTIONS_MAX];
     pthread_mutex_t lock;
     struct buffer seen; // the last request, whole
     atomic_int requests, connections, stopping;
@@ -197,17 +204,29 @@ static inline void serve_connection(struct endpoint *e, int connection)
     }
 }
 
+static inline void *connection_main(void *context)
+{
+    struct connection *connection = context;
+    serve_connection(connection->endpoint, connection->fd);
+    close(connection->fd);
+    return NULL;
+}
+
 static inline void *endpoint_main(void *context)
 {
     struct endpoint *e = context;
-    while (!atomic_load(&e->stopping)) {
-        int connection = accept4(e->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (connection < 0)
+    int count = 0;
+    while (count < CONNECTIONS_MAX) {
+        int fd = accept4(e->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
             break;
-        atomic_fetch_add(&e->connections, 1);
-        serve_connection(e, connection);
-        close(connection);
+        struct connection *connection = &e->accepted[count++];
+        *connection = (struct connection){.endpoint = e, .fd = fd};
+        atomic_store(&e->connections, count);
+        pthread_create(&connection->thread, NULL, connection_main, connection);
     }
+    while (count-- > 0)
+        pthread_join(e->accepted[count].thread, NULL);
     return NULL;
 }
 
