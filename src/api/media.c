@@ -54,6 +54,8 @@ void media_check(struct request *r)
     if (!wanted || wanted & 1u << media_of(r))
         return;
     const char *type = request_header(r, "Content-Type");
-    request_refuse(r, PROBLEM_MEDIA, "Content-Type is \"%.100s\"; send %s", type ? type : "",
-                   reads[r->match.route->body].names);
+    bool form = type && strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0;
+    request_refuse(r, PROBLEM_MEDIA, "Content-Type is \"%.100s\"; send %s%s", type ? type : "",
+                   reads[r->match.route->body].names,
+                   form ? " (curl says so with --json, or with -H 'Content-Type: ...')" : "");
 }

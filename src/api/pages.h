@@ -1,7 +1,8 @@
 /*
  * pages - the documents inside the program
  *
- * web/openapi.json and web/docs.html as bytes, put in by tools/embed-pages when the program is built.
+ * web/openapi.json and web/docs.html as bytes, put in by tools/embed-pages when the program is
+ * built.
  */
 #pragma once
 
