@@ -206,9 +206,7 @@ static enum leave follow(struct stream *stream)
     for (int pause_ms = FIRST_PAUSE_MS;;) {
         struct answer answer;
         enum leave leave = listen_once(stream, &answer);
-        // A connection that broke gives no status but has brought bytes: a comment is enough.
-        bool now_connected = leave == LEAVE_OK || (leave == LEAVE_UNREACHABLE &&
-                                                   stream->head.size + (size_t)stream->events);
+        bool now_connected = answer.status == 200; // also of a connection that broke later
         connected = connected || now_connected;
         bool over =
             leave == LEAVE_REFUSED || (leave != LEAVE_OK && !connected) || answer.status == 204;

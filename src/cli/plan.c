@@ -42,8 +42,8 @@ static void show_refusal(struct session *s, const struct answer *answer,
             0; // the server's are places in the JSON it got
     yaml_place_faults(places, &faults);
     const char *detail = field_text(answer->json, "detail");
-    screen_line(&s->err, 0, PLAIN, "punctual: nothing was changed: %s",
-                detail ? detail : "the file has faults");
+    screen_line(&s->err, 0, PLAIN, "punctual: %s",
+                detail ? detail : "the file has faults; nothing was changed");
     problem_show_faults(&s->err, &faults, path);
     if (s->json)
         session_json(s, answer->json);

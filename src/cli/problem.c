@@ -1,6 +1,7 @@
 #include "cli/problem.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "cli/field.h"
 
@@ -29,7 +30,14 @@ void problem_faults(const json_t *problem, struct faults *ret)
     json_array_foreach(json_object_get(problem, "errors"), i, error)
     {
         const char *pointer = field_text(error, "pointer"), *detail = field_text(error, "detail");
-        faults_add(ret, pointer ? pointer : "", "%s", detail ? detail : "is wrong");
+        const char *parameter =
+            field_text(error, "parameter"); // of the query, instead of a place in the body
+        char place[200];
+        snprintf(place, sizeof place, "%s%s", parameter ? "?" : "",
+                 parameter ? parameter
+                 : pointer ? pointer
+                           : "");
+        faults_add(ret, place, "%s", detail ? detail : "is wrong");
         if (ret->count > FAULT_MAX)
             continue;
         int64_t line = field_int(error, "line"), column = field_int(error, "column");

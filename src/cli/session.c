@@ -45,7 +45,7 @@ int session_run(int argc, char **argv, const struct option_rule *rules, const ch
     client_close(&s.client);
     screen_done(&s.out);
     screen_done(&s.err);
-    return leave;
+    return (int)leave;
 }
 
 enum leave session_usage(struct session *s, const char *format, ...)

@@ -130,7 +130,7 @@ enum leave wait_or_show(struct session *s, json_t *run)
     } else {
         char *due = screen_moment(&s->out, field_moment(run, "due_at"));
         const char *state = field_text(run, "state");
-        screen_line(&s->out, 0, PLAIN, "%s is %s, due at %s.", id ? id : "the run",
+        screen_line(&s->out, 0, PLAIN, "%s is %s; its time: %s", id ? id : "the run",
                     state ? state : "made", due);
         free(due);
     }

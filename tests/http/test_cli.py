@@ -331,7 +331,7 @@ def test_trigger_sends_payload_and_time_and_a_fresh_key_each_time(api: FakeApi, 
     api.on("POST /v1/tasks/x/runs", Answer(201, a_run(state="scheduled", due_at=instant(minutes=-9.5))))
     done = punctual(api, "trigger", "x", "--payload", '{"a": 1.5}', "--delay", "10m")
     assert done.returncode == 0
-    assert done.stdout.startswith(f"{RUN} is scheduled, due at ")
+    assert done.stdout.startswith(f"{RUN} is scheduled; its time: ")
     assert "in 9 min" in done.stdout
     assert api.asked[-1].body == {"payload": {"a": 1.5}, "delay": "10m"}
     (tmp_path / "payload.json").write_text("[1, 2]")
@@ -632,7 +632,10 @@ def test_diff_is_a_dry_run_whose_exit_code_tells(api: FakeApi, file: str) -> Non
 
 def test_a_definition_that_the_server_refuses_is_shown_with_line_and_column(api: FakeApi, file: str) -> None:
     errors = [{"pointer": "/tasks/nightly-invoices/schedule/cron", "detail": "a minute is 0 to 59"}]
-    api.on("POST /v1/apply", problem(400, "The request makes no sense", "the set has errors", errors))
+    api.on(
+        "POST /v1/apply",
+        problem(400, "The request makes no sense", "the set has errors; nothing was changed", errors),
+    )
     for command in ("apply", "diff"):
         done = punctual(api, command, file, APP_URL="x")
         assert done.returncode == 1

@@ -216,6 +216,15 @@ TEST(a_problem_is_told_with_every_place)
               problem_in_words(400, problem, "punctual.yaml"));
 }
 
+TEST(a_wrong_parameter_of_a_query_is_told_by_its_name)
+{
+    CHECK_HAS("  ?state: must be a state\n",
+              problem_in_words(400,
+                               "{\"title\": \"x\", \"errors\": [{\"parameter\": \"state\", "
+                               "\"detail\": \"must be a state\"}]}",
+                               NULL));
+}
+
 TEST(an_answer_that_is_no_problem_document_is_told_as_such)
 {
     CHECK_HAS("the answer was 502 without a reason", problem_in_words(502, NULL, NULL));
