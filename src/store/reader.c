@@ -36,9 +36,9 @@ static const char *const texts[STATEMENTS] = {
 static enum status open_file(struct reader *reader, const char *path, char *why, size_t size)
 {
     sqlite3 **handle = &reader->database.handle;
-    int version = 0, flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, handle, flags, NULL) != SQLITE_OK) {
-        snprintf(why, size, "%s cannot be opened: %s", path, sqlite3_errmsg(*handle));
+    int version = 0;
+    if (database_open(&reader->database, path, SQLITE_OPEN_READONLY) != STATUS_OK) {
+        snprintf(why, size, "%s cannot be opened: %s", path, reader->database.problem);
         return STATUS_FAILED;
     }
     sqlite3_busy_timeout(*handle, BUSY_MS);

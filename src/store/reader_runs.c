@@ -36,12 +36,11 @@ static const char *const texts[STATEMENTS] = {
     [LIST_ALL] = LIST("NOT INDEXED", ""),
     [LIST_DUE] = LIST("INDEXED BY runs_due", " state IN (0, 3) AND due_at < ?4 AND"),
     [LIST_BY_STATE] =
-        LIST("INDEXED BY runs_by_state", " state IN (2, 3, 5, 6, 7, 8) AND state = ?7 AND"),
+        LIST("INDEXED BY runs_by_state", " state >= 2 AND state <> 4 AND state = ?7 AND"),
     [LIST_OF_TASK] = LIST("INDEXED BY runs_of_task", " task_id = ?6 AND"),
-    [LIST_LIVE_OF_TASK] =
-        LIST("INDEXED BY runs_live_of_task", " task_id = ?6 AND state IN (0, 2, 3) AND"),
-    [LIST_TROUBLED_OF_TASK] = LIST("INDEXED BY runs_troubled_of_task",
-                                   " task_id = ?6 AND state IN (5, 6, 7, 8) AND state = ?7 AND"),
+    [LIST_LIVE_OF_TASK] = LIST("INDEXED BY runs_live_of_task", " task_id = ?6 AND state <= 3 AND"),
+    [LIST_TROUBLED_OF_TASK] =
+        LIST("INDEXED BY runs_troubled_of_task", " task_id = ?6 AND state >= 5 AND state = ?7 AND"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     [ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE run_id = ?1 ORDER BY number",
     [FIGURES] = "SELECT a.outcome, a.response_time_us, a.cache, a.db_calls"

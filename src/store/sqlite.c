@@ -190,9 +190,8 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
 {
     sqlite3 **handle = &s->database.handle;
     int version = 0;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, handle, flags, NULL) != SQLITE_OK) {
-        snprintf(why, size, "%s cannot be opened: %s", path, sqlite3_errmsg(*handle));
+    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE) != STATUS_OK) {
+        snprintf(why, size, "%s cannot be opened: %s", path, s->database.problem);
         return STATUS_FAILED;
     }
     enum status status = migrate_check(*handle, path, &version, why, size);

@@ -27,7 +27,7 @@ static const char *const texts[STATEMENTS] = {
     [END] = "UPDATE runs SET state = ?3, reason = ?4, finished_at = ?5"
             " WHERE id = ?1 AND (?2 >> state) & 1",
     [PENDING] = "SELECT id FROM runs INDEXED BY runs_live_of_task"
-                " WHERE task_id = ?1 AND state IN (0, 2, 3) AND state IN (0, 3)"
+                " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3)"
                 " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) ORDER BY id LIMIT ?3",
 };
 

@@ -24,12 +24,11 @@ static const char *const texts[STATEMENTS] = {
     [LOAD_DUE] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
                  " WHERE state IN (0, 3) AND due_at <= ?3 AND (due_at, id) > (?1, ?2)"
                  " ORDER BY due_at, id LIMIT ?4",
-    [LOAD_DUE_OF_TASK] =
-        "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
-        " WHERE task_id = ?1 AND state IN (0, 2, 3) AND state IN (0, 3) AND id > ?2"
-        " ORDER BY id LIMIT ?3",
+    [LOAD_DUE_OF_TASK] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
+                         " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
+                         " ORDER BY id LIMIT ?3",
     [LOAD_RUNNING] = "SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
-                     "WHERE r.state IN (2, 3, 5, 6, 7, 8) AND r.state = 2 AND r.id > ?1"
+                     "WHERE r.state >= 2 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
                      " ORDER BY r.id LIMIT ?2",
 };
 
