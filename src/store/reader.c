@@ -30,8 +30,7 @@ static const char *const texts[STATEMENTS] = {
               " coalesce((SELECT max(turn) FROM journal), 0)",
 };
 
-// --- opening
-// ----------------------------------------------------------------------------------------------------------
+// --- opening -------------------------------------------------------------------------------------
 
 static enum status open_file(struct reader *reader, const char *path, char *why, size_t size)
 {
@@ -96,8 +95,7 @@ void reader_close(struct reader *reader)
     free(reader);
 }
 
-// --- tasks
-// ------------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------------------
 
 enum status reader_find_task(struct reader *reader, const char *name, struct task_record *ret)
 {
@@ -138,8 +136,7 @@ enum status reader_list_tasks(struct reader *reader, const char *after, size_t m
     return status;
 }
 
-// --- revisions
-// --------------------------------------------------------------------------------------------------------
+// --- revisions -----------------------------------------------------------------------------------
 
 void revision_record_done(struct revision_record *record)
 {
@@ -203,8 +200,7 @@ enum status reader_find_revision(struct reader *reader, const char *task, int nu
     return status;
 }
 
-// --- journal
-// ----------------------------------------------------------------------------------------------------------
+// --- journal -------------------------------------------------------------------------------------
 
 enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_t max,
                                 struct journal_row *ret, size_t *ret_count)
