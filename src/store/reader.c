@@ -31,15 +31,14 @@ static const char *const texts[STATEMENTS] = {
     [SETTING] = "SELECT value FROM settings WHERE name = ?1",
 };
 
-// --- opening
-// ----------------------------------------------------------------------------------------------------------
+// --- opening -------------------------------------------------------------------------------------
 
 static enum status open_file(struct reader *reader, const char *path, char *why, size_t size)
 {
     sqlite3 **handle = &reader->database.handle;
-    int version = 0, flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, handle, flags, NULL) != SQLITE_OK) {
-        snprintf(why, size, "%s cannot be opened: %s", path, sqlite3_errmsg(*handle));
+    int version = 0;
+    if (database_open(&reader->database, path, SQLITE_OPEN_READONLY) != STATUS_OK) {
+        snprintf(why, size, "%s cannot be opened: %s", path, reader->database.problem);
         return STATUS_FAILED;
     }
     sqlite3_busy_timeout(*handle, BUSY_MS);
@@ -97,8 +96,7 @@ void reader_close(struct reader *reader)
     free(reader);
 }
 
-// --- tasks
-// ------------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------------------
 
 enum status reader_find_task(struct reader *reader, const char *name, struct task_record *ret)
 {
@@ -139,8 +137,7 @@ enum status reader_list_tasks(struct reader *reader, const char *after, size_t m
     return status;
 }
 
-// --- revisions
-// --------------------------------------------------------------------------------------------------------
+// --- revisions -----------------------------------------------------------------------------------
 
 void revision_record_done(struct revision_record *record)
 {
@@ -204,8 +201,7 @@ enum status reader_find_revision(struct reader *reader, const char *task, int nu
     return status;
 }
 
-// --- journal
-// ----------------------------------------------------------------------------------------------------------
+// --- journal -------------------------------------------------------------------------------------
 
 enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_t max,
                                 struct journal_row *ret, size_t *ret_count)

@@ -10,13 +10,12 @@
 // when the index does not serve.
 //   1 before, 2 a bit for each state wanted, 3 from, 4 to, 5 max, 6 task, 7 the state when there is
 //   one
-#define WANTED                                                                                     \
-    " id < ?1 AND (?2 >> state) & 1 AND (?3 IS NULL OR due_at >= ?3) AND (?4 IS NULL OR due_at < " \
-    "?4) "
-#define LIST(index, condition)                                                           \
-    "SELECT " RUN_COLUMNS " FROM (SELECT id FROM runs " index " WHERE" condition WANTED  \
-    "ORDER BY id DESC LIMIT ?5) AS found CROSS JOIN runs r ON r.id = found.id" RUN_JOINS \
-    "ORDER BY r.id DESC"
+#define WANTED                                                              \
+    " r.id < ?1 AND (?2 >> r.state) & 1 AND (?3 IS NULL OR r.due_at >= ?3)" \
+    " AND (?4 IS NULL OR r.due_at < ?4) "
+#define LIST(index, condition)                                                     \
+    "SELECT " RUN_COLUMNS " FROM runs r " index RUN_JOINS "WHERE" condition WANTED \
+    "ORDER BY r.id DESC LIMIT ?5"
 
 enum {
     LIST_ALL,
@@ -34,14 +33,18 @@ enum {
 
 static const char *const texts[STATEMENTS] = {
     [LIST_ALL] = LIST("NOT INDEXED", ""),
-    [LIST_DUE] = LIST("INDEXED BY runs_due", " state IN (0, 3) AND due_at < ?4 AND"),
+    // Walked by time, so what is found is sorted: only the ids.
+    [LIST_DUE] =
+        "WITH found AS (SELECT r.id AS id FROM runs r INDEXED BY runs_due"
+        " WHERE r.state IN (0, 3) AND r.due_at < ?4 AND" WANTED "ORDER BY r.id DESC LIMIT ?5)"
+        " SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id IN found ORDER BY r.id DESC",
     [LIST_BY_STATE] =
-        LIST("INDEXED BY runs_by_state", " state > 1 AND state <> 4 AND state = ?7 AND"),
-    [LIST_OF_TASK] = LIST("INDEXED BY runs_of_task", " task_id = ?6 AND"),
+        LIST("INDEXED BY runs_by_state", " r.state >= 2 AND r.state <> 4 AND r.state = ?7 AND"),
+    [LIST_OF_TASK] = LIST("INDEXED BY runs_of_task", " r.task_id = ?6 AND"),
     [LIST_LIVE_OF_TASK] =
-        LIST("INDEXED BY runs_live_of_task", " task_id = ?6 AND state < 4 AND"),
+        LIST("INDEXED BY runs_live_of_task", " r.task_id = ?6 AND r.state <= 3 AND"),
     [LIST_TROUBLED_OF_TASK] = LIST("INDEXED BY runs_troubled_of_task",
-                                   " task_id = ?6 AND state > 4 AND state = ?7 AND"),
+                                   " r.task_id = ?6 AND +r.state >= 5 AND r.state = ?7 AND"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     [ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE run_id = ?1 ORDER BY number",
     [FIGURES] = "SELECT a.outcome, a.response_time_us, a.cache, a.db_calls"
@@ -55,8 +58,7 @@ enum status reader_prepare_runs(struct reader *reader)
     return database_prepare(&reader->database, texts, STATEMENTS, &reader->runs);
 }
 
-// --- lists
-// ------------------------------------------------------------------------------------------------------------
+// --- lists ---------------------------------------------------------------------------------------
 
 // Which list answers for a state: of all tasks, and of one. Any state: the last row.
 static const struct {
@@ -154,8 +156,7 @@ enum status reader_list_attempts(struct reader *reader, run_id id, struct attemp
     return status;
 }
 
-// --- figures
-// ----------------------------------------------------------------------------------------------------------
+// --- figures -------------------------------------------------------------------------------------
 
 #define FIGURES_MAX 1000
 

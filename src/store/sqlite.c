@@ -130,8 +130,7 @@ static const struct store_verbs verbs = {
     .trim_journal = sqlite_trim_journal,
 };
 
-// --- opening
-// ----------------------------------------------------------------------------------------------------------
+// --- opening -------------------------------------------------------------------------------------
 
 // SQLite calls it after each commit with the number of pages that the log holds.
 static int after_commit(void *context, sqlite3 *handle, const char *name, int pages)
@@ -190,12 +189,8 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
 {
     sqlite3 **handle = &s->database.handle;
     int version = 0;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    // Counting all memory costs a lock for each allocation; nobody asks. Refused once SQLite is in
-    // use, which is no harm.
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    if (sqlite3_open_v2(path, handle, flags, NULL) != SQLITE_OK) {
-        snprintf(why, size, "%s cannot be opened: %s", path, sqlite3_errmsg(*handle));
+    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE) != STATUS_OK) {
+        snprintf(why, size, "%s cannot be opened: %s", path, s->database.problem);
         return STATUS_FAILED;
     }
     enum status status = migrate_check(*handle, path, &version, why, size);

@@ -27,7 +27,7 @@ static const char *const texts[STATEMENTS] = {
     [END] = "UPDATE runs SET state = ?3, reason = ?4, finished_at = ?5"
             " WHERE id = ?1 AND (?2 >> state) & 1",
     [PENDING] = "SELECT id FROM runs INDEXED BY runs_live_of_task"
-                " WHERE task_id = ?1 AND state < 4 AND state IN (0, 3)"
+                " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3)"
                 " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) ORDER BY id LIMIT ?3",
 };
 
@@ -56,8 +56,7 @@ enum status sqlite_start_run(struct store *store, run_id id, wall at, int64_t re
     return move(s, q);
 }
 
-// --- the end of an attempt
-// --------------------------------------------------------------------------------------------
+// --- the end of an attempt -----------------------------------------------------------------------
 
 static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
                               const struct verdict *verdict, wall now)
@@ -125,8 +124,7 @@ enum status sqlite_finish_attempt(struct store *store, const struct attempt *att
     return status == STATUS_OK ? moved : status;
 }
 
-// --- ending
-// -----------------------------------------------------------------------------------------------------------
+// --- ending --------------------------------------------------------------------------------------
 
 enum status sqlite_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
                            wall now)

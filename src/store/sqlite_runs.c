@@ -4,7 +4,7 @@
 #include "store/rows.h"
 #include "store/sqlite.h"
 
-enum { ADD, FIND, LOAD_DUE, LOAD_DUE_OF_TASK, LOAD_RUNNING, STATEMENTS };
+enum { ADD, FIND, LOAD_DUE_THEN, LOAD_DUE_LATER, LOAD_DUE_OF_TASK, LOAD_RUNNING, STATEMENTS };
 
 // The SQL of this folder names states by number, since the indexes do.
 static_assert(RUN_SCHEDULED == 0 && RUN_RUNNING == 2 && RUN_WAITING == 3 && RUN_SUCCEEDED == 4 &&
@@ -21,15 +21,18 @@ static const char *const texts[STATEMENTS] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING",
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
-    [LOAD_DUE] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
-                 " WHERE state IN (0, 3) AND due_at <= ?3 AND (due_at, id) > (?1, ?2)"
-                 " ORDER BY due_at, id LIMIT ?4",
-    [LOAD_DUE_OF_TASK] =
-        "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
-        " WHERE task_id = ?1 AND state < 4 AND state IN (0, 3) AND id > ?2"
-        " ORDER BY id LIMIT ?3",
+    // Two steps, so that each is one range of the index also where thousands are due in the same
+    // instant.
+    [LOAD_DUE_THEN] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
+                      " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    [LOAD_DUE_LATER] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
+                       " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
+                       " ORDER BY due_at, id LIMIT ?3",
+    [LOAD_DUE_OF_TASK] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
+                         " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
+                         " ORDER BY id LIMIT ?3",
     [LOAD_RUNNING] = "SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
-                     "WHERE r.state > 1 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
+                     "WHERE r.state >= 2 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
                      " ORDER BY r.id LIMIT ?2",
 };
 
@@ -97,12 +100,25 @@ enum status sqlite_load_due(struct store *store, wall after, run_id after_id, wa
                             size_t max, struct due_row *ret, size_t *ret_count)
 {
     struct sqlite *s = sqlite_of(store);
-    sqlite3_stmt *q = s->runs[LOAD_DUE];
-    bind_int(q, 1, after.us);
-    bind_int(q, 2, after_id.value);
-    bind_int(q, 3, until.us);
-    bind_int(q, 4, (int64_t)max);
-    return load_rows(s, q, ret, ret_count);
+    size_t then = 0, later = 0;
+    enum status status = STATUS_OK;
+    if (wall_is_set(after) && after.us <= until.us) {
+        sqlite3_stmt *q = s->runs[LOAD_DUE_THEN];
+        bind_int(q, 1, after.us);
+        bind_int(q, 2, after_id.value);
+        bind_int(q, 3, (int64_t)max);
+        status = load_rows(s, q, ret, &then);
+    }
+    if (status == STATUS_OK && then < max) {
+        sqlite3_stmt *q = s->runs[LOAD_DUE_LATER];
+        bind_int(q, 1, after.us);
+        bind_int(q, 2, until.us);
+        bind_int(q, 3, (int64_t)(max - then));
+        status = load_rows(s, q, ret + then, &later);
+    }
+    if (status == STATUS_OK)
+        *ret_count = then + later;
+    return status;
 }
 
 enum status sqlite_load_due_of_task(struct store *store, int64_t task, run_id after_id, size_t max,

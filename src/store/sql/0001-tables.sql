@@ -75,14 +75,14 @@ CREATE TABLE runs (
     payload TEXT
 );
 -- States: 0 scheduled, 2 running, 3 waiting, 4 succeeded, 5 failed, 6 canceled, 7 missed, 8 skipped.
--- No list of more than two: SQLite would build it as a table of its own at every update of a run.
 -- Triggers: 0 schedule, 3 catch_up. Every index ends in the id, which is the rowid.
+-- Conditions are comparisons (with + where the column is in the index, too, so that it is not taken for a range to search): for IN with more than two values SQLite would build a table in memory at each INSERT and UPDATE.
 CREATE INDEX runs_due ON runs (due_at) WHERE state IN (0, 3);
-CREATE INDEX runs_by_state ON runs (state) WHERE state > 1 AND state <> 4;
+CREATE INDEX runs_by_state ON runs (state) WHERE state >= 2 AND state <> 4;
 CREATE UNIQUE INDEX runs_occurrence ON runs (task_id, generation, scheduled_for) WHERE trigger IN (0, 3);
 CREATE INDEX runs_of_task ON runs (task_id) WHERE task_id IS NOT NULL;
-CREATE INDEX runs_live_of_task ON runs (task_id) WHERE state < 4 AND task_id IS NOT NULL;
-CREATE INDEX runs_troubled_of_task ON runs (task_id, state) WHERE state > 4 AND task_id IS NOT NULL;
+CREATE INDEX runs_live_of_task ON runs (task_id) WHERE state <= 3 AND task_id IS NOT NULL;
+CREATE INDEX runs_troubled_of_task ON runs (task_id, state) WHERE +state >= 5 AND task_id IS NOT NULL;
 
 CREATE TABLE attempts (
     run_id INTEGER NOT NULL,
