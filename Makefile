@@ -7,6 +7,7 @@ APPLY ?= examples/punctual.yaml
 N ?= 30
 ROWS ?=
 QUICK ?=
+PERF ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
@@ -62,10 +63,10 @@ lock: ## write tests/requirements.lock anew from tests/requirements.in
 	@tools/setup test
 	@tools/lock
 
-bench: ## measure, print the table, write it to bench/results (ROWS=create,batch selects, QUICK=1 is shorter)
+bench: ## measure, print the table, write it to bench/results (ROWS=create,batch; QUICK=1; PERF=1)
 	@tools/setup build bench
 	@tools/build release punctual bench
-	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick)
+	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick) $(if $(PERF),--perf)
 
 fresh: ## try the README's two commands inside a newly made Debian 12 (needs root)
 	@tools/setup fresh

@@ -1,0 +1,80 @@
+"""What the documentation shows is true: its examples are run against a real server.
+
+In README.md and docs/start, blocks marked `sh` are run in order, by one `sh -e` for each file, with `punctual`
+in PATH and in an empty folder. A block marked `yaml` whose first line is `# NAME.yaml` becomes that file. Other
+marks (`console`, `text`, `yaml` without a name) are for the eye only. Links between pages must lead somewhere.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.server import ROOT, Factory, binary
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
+ALL_PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+DEFAULT = "127.0.0.1:8640"
+LIMIT_S = 90
+
+
+def script_of(page: Path) -> str:
+    """One shell script: named files are written where they stand between the commands."""
+    script = ["set -e"]
+    for number, (kind, content) in enumerate(BLOCK.findall(page.read_text()), 1):
+        name = re.match(r"# (\S+\.yaml)\n", content)
+        if kind == "sh":
+            script.append(f"echo '--- block {number}'\n{content}")
+        elif kind == "yaml" and name:
+            script.append(f"cat > {name[1]} <<'END-OF-FILE'\n{content}END-OF-FILE")
+    return "\n".join(script) + "\n"
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_examples_of_a_page_work(page: Path, server_factory: Factory, tmp_path: Path) -> None:
+    server = server_factory("--allow-commands")
+    tools, folder = tmp_path / "bin", tmp_path / "work"
+    tools.mkdir()
+    folder.mkdir()
+    (tools / "punctual").symlink_to(binary())
+    address = f"127.0.0.1:{server.port}"
+    done = subprocess.run(
+        ["sh", "-c", script_of(page).replace(DEFAULT, address)],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PUNCTUAL_URL": f"http://{address}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert "--- block" in done.stdout, f"{page.name} has no example that is run"
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readme_compares_its_two_definitions() -> None:
+    """`punctual diff` exits 1 where curl and YAML differ, failing the test above; here: that it is asked."""
+    assert "punctual diff " in script_of(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    dead = [link for link in LINK.findall(text) if "://" not in link and not (page.parent / link).exists()]
+    assert dead == []
+
+
+def test_the_example_tasks_are_right(server_factory: Factory) -> None:
+    """The file that `make run` applies."""
+    server = server_factory("--allow-commands", "--apply", str(ROOT / "examples" / "punctual.yaml"))
+    names = {task["name"] for task in server.api.get("/v1/tasks").json()["tasks"]}
+    assert {"health-check", "disk-space", "flaky", "hello"} <= names
