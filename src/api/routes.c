@@ -60,6 +60,15 @@ static bool matches(const char *pattern, const char *path, struct route_match *r
     return *path == '\0';
 }
 
+// A fixed path beats a pattern: /v1/runs/batch is no run with the id "batch".
+static bool is_fixed(const char *path)
+{
+    bool fixed = false;
+    for (size_t i = 0; i < ROUTES; i++)
+        fixed |= strcmp(routes[i].path, path) == 0 && !strchr(path, '{');
+    return fixed;
+}
+
 static void add_method(char *allow, size_t size, const char *method)
 {
     size_t at = strlen(allow), more = strlen(method);
@@ -76,10 +85,7 @@ static void add_method(char *allow, size_t size, const char *method)
 static void list_methods(const char *path, struct route_match *ret)
 {
     struct route_match scratch;
-    // A fixed path beats a pattern: /v1/runs/batch is no run.
-    bool fixed = false;
-    for (size_t i = 0; i < ROUTES; i++)
-        fixed |= strcmp(routes[i].path, path) == 0;
+    bool fixed = is_fixed(path);
     for (size_t i = 0; i < ROUTES; i++) {
         if (fixed ? strcmp(routes[i].path, path) != 0 : !matches(routes[i].path, path, &scratch))
             continue;
@@ -104,11 +110,8 @@ void route_find(const char *method, const char *path, struct route_match *ret)
             ret->path_known = true;
             break;
         }
-    // GET /v1/runs/batch looks like a run with the id "batch": the fixed path decides.
-    if (ret->route && strchr(ret->route->path, '{'))
-        for (size_t i = 0; i < ROUTES; i++)
-            if (strcmp(routes[i].path, path) == 0)
-                ret->route = NULL;
+    if (ret->route && strchr(ret->route->path, '{') && is_fixed(path))
+        ret->route = NULL;
     if (!ret->route)
         list_methods(path, ret);
 }

@@ -150,7 +150,8 @@ static void add_run(struct table *table, const struct screen *screen, const json
     table_text(table, state ? colour_of_state(state) : PLAIN, state);
     table_text(table, PLAIN, when);
     table_text(table, PLAIN, took);
-    table_text(table, PLAIN, trigger ? trigger : "-");
+    if (!with_task) // no room for both
+        table_text(table, PLAIN, trigger ? trigger : "-");
     table_text(table, DIM, reason);
 }
 
@@ -158,11 +159,10 @@ void run_view_table(struct screen *screen, int indent, const json_t *runs, bool 
 {
     static const struct column with_task[] = {
         {"RUN"},
-        {"TASK", .least = 10},
+        {"TASK", .least = 16},
         {"STATE"},
         {"DUE", .right = true},
         {"TOOK", .right = true},
-        {"TRIGGER"},
         {"REASON", .least = 6},
     };
     static const struct column without[] = {

@@ -93,8 +93,8 @@ static void add_value(struct buffer *to, const json_t *value)
     free(text);
 }
 
-// "timeout 10m, 5 attempts, exponential from 5s up to 10m"; what the task does not say is as the
-// reference says.
+// "10m each; 5 attempts, exponential backoff from 5s to 10m"; what the task does not say is as
+// core/task.h says.
 static void show_policies(struct screen *screen, const json_t *definition)
 {
     const json_t *retry = field(definition, "retry");
@@ -104,13 +104,13 @@ static void show_policies(struct screen *screen, const json_t *definition)
     int64_t attempts = field_int(retry, "max_attempts");
     struct buffer text;
     buffer_init(&text, FIELD_MAX);
-    buffer_format(&text, "%s each", timeout ? timeout : "30s");
+    buffer_format(&text, "%s each; ", timeout ? timeout : "30s");
     if (attempts == 1)
-        buffer_text(&text, ", one attempt");
+        buffer_text(&text, "one attempt");
     else
-        buffer_format(&text, ", %" PRId64 " attempts, waiting %s%s%s up to %s",
-                      attempts > 0 ? attempts : 3, initial ? initial : "5s", backoff ? ", " : "",
-                      backoff ? backoff : "", most ? most : "10m");
+        buffer_format(&text, "%" PRId64 " attempts, %s backoff from %s to %s",
+                      attempts > 0 ? attempts : 3, backoff ? backoff : "exponential",
+                      initial ? initial : "5s", most ? most : "10m");
     screen_field(screen, "timeout", buffer_string(&text));
     static const char *const others[] = {"overlap", "catch_up", "priority", "max_running",
                                          "rate_limit"};
@@ -172,7 +172,7 @@ static void show_occurrence(struct table *table, const struct screen *screen,
                             const json_t *occurrence)
 {
     static const char *const weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    const char *local = field_text(occurrence, "local"), *dst = field_text(occurrence, "dst");
+    const char *local = field_text(occurrence, "local");
     wall at = field_moment(occurrence, "at"), effective = field_moment(occurrence, "effective_at");
     if (!local || strlen(local) < 19 || !wall_is_set(at))
         return;
@@ -186,13 +186,20 @@ static void show_occurrence(struct table *table, const struct screen *screen,
     table_cell(table, PLAIN, "%s %.10s %.8s %s", weekdays[weekday_from_days(days)], local,
                local + 11, zone ? zone : "");
     table_text(table, PLAIN, ago);
-    table_cell(table, DIM, "%s%s%s%s", *offset ? "jitter +" : "", offset,
-               *offset && dst && *dst ? "; " : "", dst ? dst : "");
+    table_cell(table, DIM, "%s%s", *offset ? "jitter +" : "", offset);
+}
+
+// What daylight saving made of an occurrence, in full.
+static void show_dst(struct screen *screen, const json_t *occurrence)
+{
+    const char *local = field_text(occurrence, "local"), *dst = field_text(occurrence, "dst");
+    if (local && dst && *dst)
+        screen_line(screen, 2, YELLOW, "%.10s: %s", local, dst);
 }
 
 static void show_next(struct screen *screen, const json_t *task, const json_t *occurrences)
 {
-    static const struct column columns[] = {{"WHEN"}, {"", .right = true}, {"", .least = 10}};
+    static const struct column columns[] = {{""}, {"", .right = true}, {"", .least = 10}};
     if (json_array_size(occurrences) == 0)
         return;
     screen_heading(screen, field(task, "paused") ? "next, were it not paused" : "next");
@@ -202,6 +209,7 @@ static void show_next(struct screen *screen, const json_t *task, const json_t *o
     json_array_foreach(occurrences, i, occurrence) show_occurrence(table, screen, occurrence);
     screen_table(screen, 2, table);
     table_free(table);
+    json_array_foreach(occurrences, i, occurrence) show_dst(screen, occurrence);
 }
 
 static const struct {

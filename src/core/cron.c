@@ -116,7 +116,7 @@ static bool equals_ignoring_case(const char *wanted, struct piece p)
     return !*wanted && p.at == p.end;
 }
 
-// --- one value ---
+// --- one value ---------------------------------------------------------------------------------
 
 // Signs of the specification's later increments, and of ours, that this version does not know.
 static bool complain_of_the_unknown(struct reader *r, const struct field *f, struct piece item)
@@ -196,7 +196,7 @@ static bool read_value(struct reader *r, const struct field *f, struct piece ite
     return complain_of_the_unknown(r, f, item);
 }
 
-// --- one item of a list ---
+// --- one item of a list ------------------------------------------------------------------------
 
 static struct quote value_text(const struct field *f, const struct value *like, int n)
 {
@@ -310,6 +310,9 @@ static bool read_field(struct reader *r, int at, struct piece text)
         r->plus = true;
         text.at++;
     }
+    size_t length = (size_t)(text.end - text.at);
+    if (length > 1 && memchr(text.at, '?', length))
+        return complain_of_the_unknown(r, &fields[at], text);
     r->star[at] = text.at < text.end && (*text.at == '*' || *text.at == '?');
     struct piece item = {text.at, text.at};
     for (;; item.at = ++item.end) {
@@ -322,7 +325,7 @@ static bool read_field(struct reader *r, int at, struct piece text)
     }
 }
 
-// --- the whole ---
+// --- the whole ---------------------------------------------------------------------------------
 
 static bool split(struct reader *r, const char *text)
 {

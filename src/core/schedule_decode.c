@@ -1,5 +1,6 @@
 // A schedule's JSON, in and out. core/schedule.c calculates with what is read here.
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,25 +22,30 @@ struct reader {
     const char *window_only; // ... that a single instant cannot use
 };
 
-// --- texts ---
+// --- texts -------------------------------------------------------------------------------------
 
 // A fault at one field; `field` NULL: at the schedule itself.
-#define WRONG(r, field, ...)                                                        \
-    do {                                                                            \
-        char wrong_pointer[512];                                                    \
-        snprintf(wrong_pointer, sizeof wrong_pointer, "%s", (r)->pointer);          \
-        if (field)                                                                  \
-            pointer_join(wrong_pointer, sizeof wrong_pointer, (r)->pointer, field); \
-        faults_add((r)->faults, wrong_pointer, __VA_ARGS__);                        \
-    } while (0)
+__attribute__((format(printf, 3, 4))) static void wrong(struct reader *r, const char *field,
+                                                        const char *format, ...)
+{
+    char pointer[512], detail[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof detail, format, arguments);
+    va_end(arguments);
+    snprintf(pointer, sizeof pointer, "%s", r->pointer);
+    if (field)
+        pointer_join(pointer, sizeof pointer, r->pointer, field);
+    faults_add(r->faults, pointer, "%s", detail);
+}
 
 // The text of a field, or NULL with a fault.
 static const char *text_of(struct reader *r, const char *field, const json_t *value)
 {
     if (!json_is_string(value))
-        WRONG(r, field, "is a text in quotes");
+        wrong(r, field, "is a text in quotes");
     else if (json_string_length(value) > EXPRESSION_MAX)
-        WRONG(r, field, "is at most %d bytes", EXPRESSION_MAX);
+        wrong(r, field, "is at most %d bytes", EXPRESSION_MAX);
     else
         return json_string_value(value);
     return NULL;
@@ -49,7 +55,7 @@ static bool read_duration(struct reader *r, const char *field, const char *text,
 {
     if (duration_parse(text, strlen(text), ret_us) == STATUS_OK)
         return true;
-    WRONG(r, field,
+    wrong(r, field,
           "is a duration such as 250ms, 90s, 15m, 1h30m, 2d or PT1H30M, at most 100 years");
     return false;
 }
@@ -58,12 +64,12 @@ static void read_instant(struct reader *r, const char *field, const json_t *valu
 {
     const char *text = text_of(r, field, value);
     if (text && wall_parse(text, strlen(text), ret) != STATUS_OK)
-        WRONG(r, field,
+        wrong(r, field,
               "is an instant with its offset such as 2026-12-24T18:00:00+01:00 or "
               "2026-12-24T17:00:00Z, from 1970 on");
 }
 
-// --- fields ---
+// --- fields ------------------------------------------------------------------------------------
 
 static void become(struct reader *r, enum schedule_kind kind, const char *expression)
 {
@@ -78,7 +84,7 @@ static void read_every_text(struct reader *r, const char *field, const char *tex
     if (!read_duration(r, field, text, &every_us))
         return;
     if (every_us < EVERY_LEAST)
-        WRONG(r, field, "the shortest period is 100ms");
+        wrong(r, field, "the shortest period is 100ms");
     else {
         r->to->every_us = every_us;
         become(r, SCHEDULE_EVERY, text);
@@ -116,7 +122,7 @@ static void read_cron(struct reader *r, const char *field, const json_t *value)
         read_every_text(r, field, duration);
         free(duration);
     } else if (text && cron_parse(text, &r->to->cron, detail, sizeof detail) != STATUS_OK) {
-        WRONG(r, field, "%s", detail);
+        wrong(r, field, "%s", detail);
     } else if (text) {
         become(r, SCHEDULE_CRON, text);
     }
@@ -148,12 +154,12 @@ static void read_zone(struct reader *r, const char *field, const char *name)
     quote(name, quoted);
     const char *near = zone_near(name);
     if (near && strcmp(near, name) != 0)
-        WRONG(r, field, "\"%s\" is not a known time zone: is %s meant?", quoted, near);
+        wrong(r, field, "\"%s\" is not a known time zone: is %s meant?", quoted, near);
     else if (status == STATUS_NOT_FOUND)
-        WRONG(r, field,
+        wrong(r, field,
               "\"%s\" is not a known time zone: write a name such as Europe/Berlin or UTC", quoted);
     else
-        WRONG(r, field,
+        wrong(r, field,
               "the time zone \"%s\" cannot be used: its file is broken or counts leap seconds",
               quoted);
 }
@@ -174,7 +180,7 @@ static int read_choice(struct reader *r, const char *field, const json_t *value,
     if (text && strcmp(text, one) == 0)
         return 1;
     if (!text || strcmp(text, zero) != 0)
-        WRONG(r, field, "is \"%s\" or \"%s\"", zero, one);
+        wrong(r, field, "is \"%s\" or \"%s\"", zero, one);
     return 0;
 }
 
@@ -196,7 +202,7 @@ static void read_jitter(struct reader *r, const char *field, const json_t *value
     if (!text || !read_duration(r, field, text, &jitter_us))
         return;
     if (jitter_us > JITTER_MOST)
-        WRONG(r, field, "is at most 24h");
+        wrong(r, field, "is at most 24h");
     else
         r->to->jitter_us = jitter_us;
 }
@@ -222,7 +228,7 @@ static const struct {
     {"jitter", read_jitter},     {"start", read_start}, {"end", read_end},
 };
 
-// --- the whole ---
+// --- the whole ---------------------------------------------------------------------------------
 
 static void read_field(struct reader *r, const char *name, const json_t *value)
 {
@@ -231,7 +237,7 @@ static void read_field(struct reader *r, const char *name, const json_t *value)
             fields[i].read(r, name, value);
             return;
         }
-    WRONG(r, name,
+    wrong(r, name,
           "is not known here: a schedule has cron, every or at, and timezone, dst_gap, "
           "dst_overlap, jitter, start, end");
 }
@@ -242,15 +248,15 @@ static void check_together(struct reader *r)
     const struct schedule *s = r->to;
     struct occurrence first;
     if (r->cron_only && s->kind != SCHEDULE_CRON)
-        WRONG(r, r->cron_only,
+        wrong(r, r->cron_only,
               "has a meaning only with a cron expression: daylight saving never touches "
               "every and at");
     if (r->window_only && s->kind == SCHEDULE_AT)
-        WRONG(r, r->window_only, "has no meaning with at, which is a single instant");
+        wrong(r, r->window_only, "has no meaning with at, which is a single instant");
     else if (wall_is_set(s->start) && wall_is_set(s->end) && s->end.us <= s->start.us)
-        WRONG(r, "end", "is later than start");
+        wrong(r, "end", "is later than start");
     else if (!schedule_next(s, WALL_NONE, &first))
-        WRONG(r, NULL, "has no occurrence between its start and its end");
+        wrong(r, NULL, "has no occurrence between its start and its end");
 }
 
 enum status schedule_decode(const json_t *value, const char *pointer, const char *timezone,
@@ -271,7 +277,7 @@ enum status schedule_decode(const json_t *value, const char *pointer, const char
     if (!json_object_get(value, "timezone"))
         read_zone(&r, "timezone", timezone ? timezone : "UTC");
     if (r.kinds != 1)
-        WRONG(&r, NULL, "a schedule has exactly one of cron, every and at; this one has %d",
+        wrong(&r, NULL, "a schedule has exactly one of cron, every and at; this one has %d",
               r.kinds);
     if (faults->count == before)
         check_together(&r);

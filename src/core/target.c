@@ -20,8 +20,8 @@ static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DE
 
 // What Punctual or the HTTP client sets itself; a name that ends in - stands for all that begin so.
 static const char *const reserved_headers[] = {
-    "webhook-", "punctual-",      "idempotency-key",   "traceparent",
-    "host",     "content-length", "transfer-encoding", "connection",
+    "webhook-",       "punctual-",         "idempotency-key", "traceparent", "host",
+    "content-length", "transfer-encoding", "connection",      "expect",
 };
 
 void pairs_free(struct pair *pairs, size_t count)

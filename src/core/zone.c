@@ -22,7 +22,7 @@ struct zone {
     struct zone *next; // in the table: another zone whose name has the same hash
 };
 
-// --- the table of all zones asked for ---
+// --- the table of all zones asked for ----------------------------------------------------------
 
 static pthread_mutex_t zones_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct map zones; // hash of the name to struct zone; never shrinks
@@ -44,7 +44,8 @@ static struct zone *zone_utc(const char *name)
 static bool is_name(const char *name)
 {
     size_t length = strlen(name);
-    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '/' || name[length - 1] == '/')
+    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '/' || name[length - 1] == '/' ||
+        strstr(name, "//"))
         return false;
     for (const char *p = name; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
@@ -143,7 +144,7 @@ void zone_free(struct zone *zone)
     free(zone);
 }
 
-// --- looking up ---
+// --- looking up --------------------------------------------------------------------------------
 
 static int64_t seconds_of(int64_t us)
 {

@@ -31,6 +31,7 @@ static void forget_headers(struct answer *answer)
     buffer_clear(&answer->headers);
     buffer_clear(&answer->cache_status);
     answer->header_count = 0;
+    answer->has_header = false;
     answer->attempt->retry_after_us = -1;
     answer->attempt->db_calls = answer->attempt->db_time_us = -1;
 }
@@ -123,6 +124,7 @@ bool answer_header(struct answer *answer, const char *line, size_t size)
         forget_headers(answer);
         return true;
     }
+    answer->has_header |= size > 0 && size <= 2 && (line[0] == '\r' || line[0] == '\n');
     const char *colon = memchr(line, ':', size);
     if (!colon)
         return true;

@@ -263,15 +263,19 @@ static void end_as_not_connected(struct transfer *transfer, struct efforts *effo
 
 void transfer_finish(struct transfer *transfer, struct efforts *efforts, CURLcode code)
 {
+    // libcurl is content with a header that ends in the middle; a success must have been said
+    // whole.
+    if (code == CURLE_OK && !transfer->answer.has_header)
+        code = CURLE_PARTIAL_FILE;
     fill_report(transfer, efforts);
     if (transfer->answer.stop)
         effort_end(efforts, transfer->effort, ATTEMPT_FAILED, "%s", transfer->answer.stop);
-    else if (code == CURLE_OK && transfer->effort->report->attempt.status > 0)
+    else if (code == CURLE_OK)
         answer_judge(&transfer->answer, efforts, transfer->effort);
     else if (code == CURLE_OPERATION_TIMEDOUT)
         end_as_timed_out(transfer, efforts);
     else if (code == CURLE_COULDNT_CONNECT)
         end_as_not_connected(transfer, efforts);
     else
-        end_as_unanswered(transfer, efforts, code == CURLE_OK ? CURLE_GOT_NOTHING : code);
+        end_as_unanswered(transfer, efforts, code);
 }

@@ -17,9 +17,7 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     attempt.run = run->id;
     attempt.number = run->attempts;
     attempt.fence = run->fence;
-    // It was claimed a moment ahead of its time, and not sent before it.
-    attempt.started_at =
-        run->attempt_started_at.us > run->due_at.us ? run->attempt_started_at : run->due_at;
+    attempt.started_at = run->attempt_started_at;
     attempt.outcome = ATTEMPT_LOST;
     attempt.error = memory_text("the server stopped in the middle of this attempt");
     finish_attempt(s, now, &attempt, task, run->task);

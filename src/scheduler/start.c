@@ -80,8 +80,10 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id)
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
     if (pending && run.due_at.us <= until.us) {
         status = definition_of(s, &run, &task, &revision_id);
+        // Claimed a moment ahead of its time, and not sent before it.
+        wall start = run.due_at.us > now.us ? run.due_at : now;
         if (status == STATUS_OK)
-            status = store_start_run(s->store, id, now, revision_id, task->lane);
+            status = store_start_run(s->store, id, start, revision_id, task->lane);
         if (went_well(s, status))
             take_off(s, now, &run, task);
         // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed.

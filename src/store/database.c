@@ -20,9 +20,9 @@ enum status database_prepare(struct database *d, const char *const *texts, size_
 void database_close(struct database *d)
 {
     sqlite3_stmt *q;
-    while ((q = sqlite3_next_stmt(d->handle, NULL)))
+    while (d->handle && (q = sqlite3_next_stmt(d->handle, NULL)))
         sqlite3_finalize(q);
-    sqlite3_close(d->handle);
+    sqlite3_close(d->handle); // NULL is fine
     d->handle = NULL;
 }
 

@@ -80,8 +80,8 @@ static sqlite3_stmt *choose_list(struct reader *reader, const struct run_filter 
                                  int64_t task)
 {
     int which = filter->state < 0 ? RUN_STATE_COUNT : filter->state;
-    wall from = filter->from, to = filter->to,
-         next = {filter->now.us < INT64_MAX - 1 ? filter->now.us + 1 : filter->now.us};
+    wall from = filter->from, to = filter->to;
+    wall next = {filter->now.us < INT64_MAX - 1 ? filter->now.us + 1 : INT64_MAX - 1};
     if (lists[which].time == NOT_YET && from.us < next.us)
         from = next;
     if (lists[which].time == COME && to.us > next.us)

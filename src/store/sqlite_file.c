@@ -68,7 +68,7 @@ enum status sqlite_file_take(const char *where, char **ret_path, int *ret_lock, 
 {
     char folder_copy[PATH_MAX], name_copy[PATH_MAX], folder[PATH_MAX], path[PATH_MAX];
     if (!*where || strlen(where) + NAME_MAX >= PATH_MAX || where[strlen(where) - 1] == '/') {
-        snprintf(why, size, "\"%s\" is not the path of a file; write for example punctual.db",
+        snprintf(why, size, "\"%.100s\" is not the path of a file; write for example punctual.db",
                  where);
         return STATUS_INVALID;
     }

@@ -1,7 +1,7 @@
 """Holds `punctual next --batch` against a second opinion: zoneinfo and a scan over minutes.
 
-The oracle shares nothing with the program but the rule itself (docs: daylight saving), written here in the plainest way:
-look at every minute around a change of the clocks and ask whether its local time matches. It is slow and it is simple.
+The oracle shares nothing with the program but the rule for daylight saving, written here in the plainest way: look at
+every minute around a change of the clocks and ask whether its local time matches. It is slow and it is simple.
 """
 
 import json
@@ -97,7 +97,7 @@ class Pattern:
 
 
 class Window:
-    """Every minute from 15 hours before a change to 15 hours after it (a day more where a day is missing)."""
+    """Every minute from 15 hours before a change of the clocks to 15 hours after it."""
 
     def __init__(self, zone, change):
         self.start = change - AROUND
@@ -236,3 +236,51 @@ def test_an_answer_comes_while_the_input_stays_open():
         assert "longer than" in json.loads(program.stdout.readline())["error"]
         assert json.loads(program.stdout.readline()) == {"next": ["2027-01-01T00:00:00+00:00"]}
         assert program.wait() == 0
+
+
+def run(*arguments):
+    return subprocess.run([PUNCTUAL, "next", *arguments], text=True, capture_output=True, check=False)
+
+
+def test_a_person_reads_the_instant_the_weekday_and_the_rule_that_applied():
+    done = run("30 2 * * *", "--timezone", "Europe/Berlin", "--from", "2026-03-28T12:00:00+01:00", "--count", "2")
+    first, second = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert first.startswith("2026-03-29T03:00:00+02:00  Sun  the clock jumps over its local time")
+    assert second == "2026-03-30T02:30:00+02:00  Mon"
+
+
+def test_json_says_what_was_skipped():
+    options = ["--timezone=Europe/Berlin", "--from=2026-03-28T12:00:00Z", "--count=1", "--dst-gap=skip", "--json"]
+    done = run("30 2 * * *", *options)
+    answer = json.loads(done.stdout)
+    assert answer["timezone"] == "Europe/Berlin"
+    assert [(row["at"], row["skipped"]) for row in answer["next"]] == [("2026-03-29T03:00:00+02:00", True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["0/15 * * * *"], 1, "write 0-59/15"),
+        (["@daily", "--timezone", "Berlin"], 1, "Europe/Berlin"),
+        (["@daily", "--dst-gap", "x"], 1, '"run" or "skip"'),
+        ([b"\xff\xfe * * * *"], 1, "cron"),
+        (["@daily", "--from", "tomorrow"], 2, "--from is an instant"),
+        (["@daily", "--count", "0"], 2, "--count is a number"),
+        (["@daily", "--colour"], 2, "--colour is not an option"),
+        (["@daily", "--count"], 2, "--count needs a value"),
+        (["30", "2", "*", "*", "*"], 2, "in quotes"),
+        ([], 2, "which expression?"),
+        (["--batch", "@daily"], 2, "standard input"),
+    ],
+)
+def test_what_is_wrong_is_said_and_shows_in_the_exit_code(arguments, code, says):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr
+
+
+def test_help_has_examples():
+    done = run("--help")
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout

@@ -1,9 +1,10 @@
 /*
  * suite - what any store must do
  *
- * Every file of tests/store/ is written against store.h and reader.h alone and opens its store here, so that another store
- * stands behind the whole suite by changing suite_open and suite_open_reader. What only SQLite can get wrong (files,
- * locks, versions) is tests/unit/sqlite.c.
+ * Every file of tests/store/ is written against store.h and reader.h alone and opens its store
+ * here, so that another store stands behind the whole suite by changing suite_open and
+ * suite_open_reader. What only SQLite can get wrong (files, locks, versions) is
+ * tests/unit/sqlite.c.
  */
 #pragma once
 
@@ -28,7 +29,8 @@ __attribute__((unused)) static enum status suite_open_reader(const char *where, 
     return reader_open_sqlite(where, ret, suite_why, sizeof suite_why);
 }
 
-// --- a place for stores: one folder for the program, removed at its end ------------------------------------------------
+// --- a place for stores: one folder for the program, removed at its end
+// ------------------------------------------------
 
 static char suite_folder[] = "/tmp/punctual-store-XXXXXX";
 static char suite_path[200]; // of the store of the test under way
@@ -88,7 +90,8 @@ __attribute__((unused)) static struct reader *suite_reader(void)
 #define BEGIN() OK(store_begin(store))
 #define COMMIT() OK(store_commit(store))
 
-// --- samples ----------------------------------------------------------------------------------------------------------
+// --- samples
+// ----------------------------------------------------------------------------------------------------------
 
 #define T0 (INT64_C(1774746000) * SECOND)
 
@@ -121,7 +124,8 @@ __attribute__((unused)) static struct run run_of(int64_t task, int64_t id, int64
 }
 
 // What a schedule made.
-__attribute__((unused)) static struct run occurrence_of(int64_t task, int generation, int64_t id, int64_t seconds)
+__attribute__((unused)) static struct run occurrence_of(int64_t task, int generation, int64_t id,
+                                                        int64_t seconds)
 {
     struct run run = run_of(task, id, seconds);
     run.trigger = TRIGGER_SCHEDULE;
@@ -148,7 +152,8 @@ __attribute__((unused)) static int64_t a_task(struct store *store, const char *n
 }
 
 // Runs added in a turn of their own.
-__attribute__((unused)) static void add_runs(struct store *store, const struct run *runs, size_t count)
+__attribute__((unused)) static void add_runs(struct store *store, const struct run *runs,
+                                             size_t count)
 {
     BEGIN();
     for (size_t i = 0; i < count; i++)

@@ -36,7 +36,8 @@ TEST(a_saved_task_is_found_by_name_and_by_row)
     CHECK_INT(T0, record.created_at.us);
     store = suite_again(store);
     for (int way = 0; way < 2; way++) {
-        OK(way ? store_find_task_by_id(store, record.id, &found) : store_find_task(store, "nightly", &found));
+        OK(way ? store_find_task_by_id(store, record.id, &found)
+               : store_find_task(store, "nightly", &found));
         CHECK_INT(record.id, found.id);
         CHECK_TEXT("nightly", found.name);
         CHECK_INT(1, found.revision);
@@ -213,7 +214,8 @@ TEST(a_definition_of_a_task_comes_with_its_name_and_is_not_an_inline_one)
     store_close(store);
 }
 
-// --- cursors ----------------------------------------------------------------------------------------------------------
+// --- cursors
+// ----------------------------------------------------------------------------------------------------------
 
 static const struct cursor from_the_start = {.next_at = {INT64_MIN}};
 
@@ -257,7 +259,8 @@ TEST(cursors_come_by_time_then_task_then_schedule_up_to_the_limit)
 TEST(a_cursor_is_replaced_and_dropped_with_its_task)
 {
     struct store *store = suite_new();
-    struct cursor cursor = {.task = 1, .next_at = at(5)}, other = {.task = 2, .next_at = at(6)}, found[4];
+    struct cursor cursor = {.task = 1, .next_at = at(5)}, other = {.task = 2, .next_at = at(6)},
+                  found[4];
     size_t count = 0;
     BEGIN();
     OK(store_put_cursor(store, &cursor));

@@ -85,7 +85,8 @@ TEST(a_conflict_leaves_the_turn_whole)
 {
     struct store *store = suite_new();
     int64_t task = a_task(store, "t");
-    struct run a = occurrence_of(task, 1, 5, 1), b = occurrence_of(task, 1, 6, 1), c = one_off(7, 1);
+    struct run a = occurrence_of(task, 1, 5, 1), b = occurrence_of(task, 1, 6, 1),
+               c = one_off(7, 1);
     BEGIN();
     OK(store_add_run(store, &a));
     CHECK_INT(STATUS_CONFLICT, store_add_run(store, &b));
