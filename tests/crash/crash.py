@@ -99,6 +99,8 @@ def kill_again_and_again(
         at = time.time()
         server.kill()
         dead = time.time()
+        if number % 4 == 0:
+            time.sleep(chance.uniform(1.0, 2.5))  # long enough for occurrences to be missed
         server.start()
         seen.kills.append(Kill(at, dead, time.time()))
         listener.connect()
@@ -159,6 +161,8 @@ def too_little(seen: Evidence, kills: int) -> Iterator[str]:
         yield f"{len(seen.kills)} kills of {kills}"
     if created < 10 * kills:
         yield f"only {created} runs were asked for"
+    if not any(run["state"] == "missed" for run in seen.runs.values()):
+        yield "no occurrence was ever missed"
     if not any(ask.outcome == UNKNOWN for ask in seen.asks):
         yield "no request was ever cut off"
     for outcome in ("lost", "timed_out", "broken", "failed", "succeeded"):

@@ -20,6 +20,7 @@ RETRY = {"max_attempts": MAX_ATTEMPTS, "backoff": "fixed", "initial": "300ms", "
 CLIENTS = 3
 TICKS = 3
 SUBJECTS = 3
+LAST_VERSION = 1_000_000
 
 # How the receiver behaves, and how often.
 MANNERS = {
@@ -90,6 +91,10 @@ class Load:
         self.stopping.set()
         for thread in self._threads:
             thread.join()
+        with self._client() as client:  # the checks of P4 and P5 always have an end to look at
+            for task, last in (("subject-0", "delete"), ("subject-1", "pause")):
+                for kind in ("put", last):
+                    self._edit(client, task, kind, LAST_VERSION)
 
     # --- asking ---
 

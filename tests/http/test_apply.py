@@ -196,7 +196,8 @@ tasks:
 
 
 def test_no_version_or_a_wrong_one_is_refused(server: Server) -> None:
-    problem(server.api.post("/v1/apply", json={"tasks": {}}), pointer="/version")
+    body = problem(server.api.post("/v1/apply", json={"tasks": {}}), pointer="")
+    assert "version" in body["errors"][0]["detail"]
     problem(server.api.post("/v1/apply", json={"version": 2, "tasks": {}}), pointer="/version")
 
 

@@ -7,6 +7,7 @@ import pytest
 from support.receiver import Answer, Receiver
 from support.server import Server
 from support.stream import Stream
+from support.waiting import wait_for
 from support.words import create_run, http_task, put_task, quick_retry, trigger, wait_final
 
 Open = Callable[..., Stream]
@@ -80,13 +81,19 @@ def test_a_stream_resumes_without_loss_or_repeat(server: Server, receiver: Recei
 
 def test_a_stream_resumes_from_the_middle_of_a_turn(server: Server, stream: Open) -> None:
     whole = stream(server)
-    put_task(server, "many", http_task("http://127.0.0.1:9/"))
-    made = server.api.post("/v1/runs/batch", json=[{"task": "many", "delay": "1h"}] * 10).json()["ids"]
-    whole.wait("run.created", made[-1])
-    middle = ids(whole)[4]
-    resumed = stream(server, after=middle)
-    resumed.wait("run.created", made[-1])
+    tasks = {f"task-{number}": http_task("http://127.0.0.1:9/") for number in range(10)}
+    assert server.api.post("/v1/apply", json={"version": 1, "tasks": tasks}).status_code == 200
+    wait_for(lambda: len(whole.events) == 10, "ten events of one turn")
+    resumed = stream(server, after=ids(whole)[4])
+    wait_for(lambda: len(resumed.events) == 5, "the second half")
     assert ids(resumed) == ids(whole)[5:]
+
+
+def test_a_batch_is_told(server: Server, stream: Open) -> None:
+    events = stream(server)
+    put_task(server, "many", http_task("http://127.0.0.1:9/"))
+    made = server.api.post("/v1/runs/batch", json=[{"task": "many", "delay": "1h"}] * 3).json()["ids"]
+    wait_for(lambda: any(made[-1] in str(event.data) for event in events.events), "the newest run is told of")
 
 
 def test_a_stream_resumes_over_a_crash(server: Server, receiver: Receiver, stream: Open) -> None:

@@ -30,7 +30,7 @@ def test_each_edit_is_kept_newest_first(server: Server) -> None:
     assert [one["revision"] for one in found] == [2, 1]
     assert [one["author"] for one in found] == ["bob", "ann"]
     assert [one["definition"]["timeout"] for one in found] == ["20s", "10s"]
-    assert [change["field"] for change in found[0]["changes"]] == ["/timeout"]
+    assert [change["field"] for change in found[0]["changed"]] == ["/timeout"]
     assert instant(found[0]["at"]) >= instant(found[1]["at"])
 
 

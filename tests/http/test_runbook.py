@@ -19,7 +19,7 @@ def test_a_runbook_is_stored_with_each_revision(server: Server) -> None:
     assert get_task(server, "invoices")["definition"]["runbook"]["owner"] == "ops@example.com"
     newest, first = all_of(server, "/v1/tasks/invoices/revisions", "revisions")
     assert first["definition"]["runbook"] == RUNBOOK
-    assert [change["field"] for change in newest["changes"]] == ["/runbook/owner"]
+    assert [change["field"] for change in newest["changed"]] == ["/runbook/owner"]
 
 
 def test_the_command_line_shows_it_beside_the_figures(server: Server, receiver: Receiver) -> None:

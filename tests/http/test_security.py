@@ -42,7 +42,7 @@ def test_without_the_key_nothing_is_answered(guarded: tuple[Server, str]) -> Non
     for method, path in ROUTES:
         body = http_task("http://127.0.0.1:9/") if method in ("PUT", "POST") else None
         problem(server.api.request(method, path, json=body), 401)
-        for wrong in ("Bearer wrong", f"Bearer {key}x", f"Bearer {key[:-1]}", "Bearer ", f"Basic {key}", key):
+        for wrong in ("Bearer wrong", f"Bearer {key}x", f"Bearer {key[:-1]}", "Bearer", f"Basic {key}", key):
             answer = server.api.request(method, path, json=body, headers={"Authorization": wrong})
             problem(answer, 401)
             assert answer.headers["www-authenticate"].startswith("Bearer")

@@ -171,7 +171,7 @@ def test_without_jitter_both_instants_are_the_same(shared_server: Server) -> Non
 
 
 def test_more_expressions(shared_server: Server) -> None:
-    start = datetime(2026, 1, 15, 8, 30, 0, tzinfo=UTC)
+    start = datetime(2026, 1, 15, 8, 30, 1, tzinfo=UTC)
     rows = [
         ("*/15 * * * * *", "2026-01-15T08:30:15.000Z"),
         ("5 4 3 2 1 * 2031", None),
