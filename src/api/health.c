@@ -135,7 +135,7 @@ void ready_get(struct request *r)
 
     struct writer w = request_answer(r, ready ? 200 : 503);
     writer_object(&w);
-    writer_key(&w, "ready");
+    writer_key(&w, "ok");
     writer_bool(&w, ready);
     writer_key(&w, "checks");
     writer_raw(&w, checks.data, checks.size);

@@ -2,6 +2,7 @@
 
 #include <microhttpd.h>
 #include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,8 @@ void request_take_reply(struct request *r)
 {
     struct reply *reply = &r->message->reply;
     if (reply->status != STATUS_OK) {
+        if (*reply->pointer)
+            faults_add(&r->faults, reply->pointer, "%s", reply->detail);
         request_refuse(r, problem_of_status(reply->status), "%s",
                        *reply->detail ? reply->detail : status_text(reply->status));
         return;
@@ -221,25 +224,30 @@ bool request_run_id(struct request *r, run_id *ret)
     return false;
 }
 
-bool expected_read(const char *text, int *ret)
+// RFC 9110, 8.8.3: what stands between the quotes of one entity tag; the text itself when it has none.
+static bool tag_read(const char *text, const char **ret_tag, size_t *ret_size)
 {
     if (strncmp(text, "W/", 2) == 0)
         text += 2; // our tags are revisions: a weak one says the same
     bool quoted = *text == '"';
-    text += quoted;
-    int64_t n = 0;
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 9)
+    *ret_tag = text + quoted;
+    *ret_size = strcspn(*ret_tag, "\"");
+    const char *behind = *ret_tag + *ret_size;
+    return quoted ? *behind == '"' && behind[1] == '\0' : *behind == '\0';
+}
+
+bool expected_read(const char *text, int *ret)
+{
+    const char *tag;
+    size_t size;
+    if (!tag_read(text, &tag, &size))
         return false;
-    for (size_t i = 0; i < digits; i++)
-        n = n * 10 + (text[i] - '0');
-    text += digits;
-    if (quoted && *text++ != '"')
-        return false;
-    if (*text || n == 0)
-        return false;
-    *ret = (int)n;
-    return true;
+    bool number = size > 0 && size <= 9 && *tag != '0' && strspn(tag, "0123456789") == size;
+    if (number)
+        *ret = atoi(tag);
+    else if (tag != text)
+        *ret = INT_MAX; // a tag, but none that we gave out: no revision has it
+    return number || tag != text;
 }
 
 // If-Match: * asks that the task be there, whatever its revision: the one it has now is expected

@@ -53,9 +53,10 @@ void attempt_init(struct attempt *a)
 
 void attempt_done(struct attempt *a)
 {
+    free(a->node);
     free(a->error);
     free(a->response);
-    a->error = a->response = NULL;
+    a->node = a->error = a->response = NULL;
     a->response_size = 0;
 }
 

@@ -41,6 +41,7 @@ struct attempt {
         first_byte_us; // each phase's own length, not the sum up to it
     enum attempt_outcome outcome;
     int status;  // HTTP status or exit code
+    char *node;  // which server made it
     char *error; // in words, NULL on success
     enum cache_status cache;
     int64_t db_calls, db_time_us;

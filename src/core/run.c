@@ -140,6 +140,8 @@ void attempt_write(struct writer *w, const struct attempt *a)
         writer_text_sized(w, a->response, a->response_size);
     else
         writer_null(w);
+    writer_key(w, "node");
+    writer_text(w, a->node);
     writer_key(w, "fence");
     writer_int(w, a->fence);
     writer_end_object(w);

@@ -415,7 +415,9 @@ static void (*const handlers[])(struct reader *, const yaml_event_t *) = {
 
 static void read_events(struct reader *r)
 {
-    yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->size);
+    // libyaml takes no NULL, which an empty buffer is.
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)(r->size ? r->text : ""),
+                                 r->size);
     while (!r->stop) {
         yaml_event_t event;
         if (!yaml_parser_parse(&r->parser, &event)) {

@@ -43,6 +43,7 @@ void answer_begin(struct answer *answer, struct attempt *attempt, const struct e
     answer->expect = expect;
     answer->header_size = 0;
     answer->stop = NULL;
+    answer->enough = false;
     capture_restart(&answer->body, body_limit);
     forget_headers(answer);
 }
@@ -146,7 +147,7 @@ bool answer_body(struct answer *answer, const char *bytes, size_t size)
 {
     capture_add(&answer->body, bytes, size);
     if (answer->body.total > ANSWER_BODY_MAX) {
-        answer->stop = "the response is larger than 1 MiB";
+        answer->enough = true;
         return false;
     }
     return true;

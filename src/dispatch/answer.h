@@ -22,6 +22,7 @@ struct answer {
     struct buffer headers; // "name\0value\0" of those that `expect` asks for
     size_t header_count;
     struct buffer cache_status; // its lines, joined (RFC 9110, 5.3)
+    bool enough;                // the body is longer than is read: the rest was not waited for
     const char *stop;           // why no more of it was taken, in words; NULL: it was not stopped
 };
 

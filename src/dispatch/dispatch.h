@@ -23,6 +23,7 @@ struct address_range { // a CIDR block in IPv6 form (IPv4 as v4-mapped)
 };
 
 struct dispatch_options {
+    const char *node; // the name that attempts carry; NULL: none
     const struct secret *secrets;
     size_t secret_count;
     bool allow_commands;

@@ -35,6 +35,7 @@ struct effort *effort_new(struct efforts *efforts, struct order *order)
     attempt->run = order->run;
     attempt->number = order->number;
     attempt->fence = order->fence;
+    attempt->node = memory_text(efforts->options->node);
     if (map_get(&efforts->by_run, key_of(order->run))) {
         effort_end(efforts, effort, ATTEMPT_REFUSED, "an attempt of this run is under way already");
         return NULL;

@@ -270,7 +270,7 @@ void transfer_finish(struct transfer *transfer, struct efforts *efforts, CURLcod
     fill_report(transfer, efforts);
     if (transfer->answer.stop)
         effort_end(efforts, transfer->effort, ATTEMPT_FAILED, "%s", transfer->answer.stop);
-    else if (code == CURLE_OK)
+    else if (code == CURLE_OK || transfer->answer.enough) // the endpoint did answer
         answer_judge(&transfer->answer, efforts, transfer->effort);
     else if (code == CURLE_OPERATION_TIMEDOUT)
         end_as_timed_out(transfer, efforts);

@@ -97,8 +97,11 @@ static bool can_grant(struct scheduler *s, struct message *m)
         enum status status = known_task(&s->known, name, &known);
         if (status != STATUS_NOT_FOUND && !went_well(s, status))
             return false;
-        if (!may_run(m, known, name))
+        if (!may_run(m, known, name)) {
+            if (m->batch)
+                snprintf(m->reply.pointer, sizeof m->reply.pointer, "/%zu/task", i);
             return false;
+        }
     }
     return true;
 }

@@ -27,7 +27,7 @@ struct house { // in the order of building
     struct config config;
     struct dispatch_options dispatch;
     struct front_options front_options;
-    char secret[SECRET_TEXT];
+    char secret[SECRET_TEXT], node[65];
     int signals, failed;
     struct store *store;
     struct mailbox messages;
@@ -89,7 +89,9 @@ static bool find_secret(struct house *h)
 static bool start_dispatcher(struct house *h, const char *server_url)
 {
     const struct config *c = &h->config;
-    h->dispatch = (struct dispatch_options){.secrets = c->secrets,
+    gethostname(h->node, sizeof h->node - 1);
+    h->dispatch = (struct dispatch_options){.node = h->node,
+                                            .secrets = c->secrets,
                                             .secret_count = c->secret_count,
                                             .allow_commands = c->allow_commands,
                                             .allow_loopback = c->allow_loopback,

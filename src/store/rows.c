@@ -61,6 +61,7 @@ void row_attempt(sqlite3_stmt *q, struct attempt *ret)
     ret->first_byte_us = column_known(q, 12);
     ret->db_calls = column_known(q, 13);
     ret->db_time_us = column_known(q, 14);
-    ret->error = column_text(q, 15);
-    ret->response = column_bytes(q, 16, &ret->response_size);
+    ret->node = column_text(q, 15);
+    ret->error = column_text(q, 16);
+    ret->response = column_bytes(q, 17, &ret->response_size);
 }

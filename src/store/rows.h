@@ -25,5 +25,5 @@ void row_run(sqlite3_stmt *q, struct run *ret); // ret is the caller's: run_done
 
 #define ATTEMPT_COLUMNS                                                                          \
     "run_id, number, fence, started_at, outcome, status, cache, lateness_us, response_time_us, " \
-    "dns_us, connect_us, tls_us, first_byte_us, db_calls, db_time_us, error, response"
+    "dns_us, connect_us, tls_us, first_byte_us, db_calls, db_time_us, node, error, response"
 void row_attempt(sqlite3_stmt *q, struct attempt *ret); // ret is the caller's: attempt_done

@@ -19,8 +19,8 @@ static const char *const texts[STATEMENTS] = {
     [ADD_ATTEMPT] =
         "INSERT INTO attempts (run_id, number, fence, started_at, outcome, status, cache,"
         " lateness_us, response_time_us, dns_us, connect_us, tls_us, first_byte_us,"
-        " db_calls, db_time_us, error, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        " db_calls, db_time_us, node, error, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         " ON CONFLICT (run_id, number) DO NOTHING",
     // ?2 has a bit for each state that may be left. attempt_started_at stays: the attempt under way
     // is still to be reported.
@@ -108,8 +108,9 @@ static enum status add_attempt(struct sqlite *s, const struct attempt *attempt)
     bind_known(q, 13, attempt->first_byte_us);
     bind_known(q, 14, attempt->db_calls);
     bind_known(q, 15, attempt->db_time_us);
-    bind_text(q, 16, attempt->error);
-    bind_blob(q, 17, attempt->response, attempt->response_size);
+    bind_text(q, 16, attempt->node);
+    bind_text(q, 17, attempt->error);
+    bind_blob(q, 18, attempt->response, attempt->response_size);
     return move(s, q);
 }
 

@@ -342,7 +342,7 @@ TEST(an_expected_revision_is_read_from_the_headers)
     const char *body = "{\"http\":{\"url\":\"http://x.example/\"}}";
     CHECK_INT(201, code(ask("PUT", "/v1/tasks/a", "If-Match: \"3\"\r\n", body)));
     CHECK_INT(201, code(ask("PUT", "/v1/tasks/a", "If-None-Match: *\r\n", body)));
-    CHECK_INT(400, code(ask("PUT", "/v1/tasks/a", "If-Match: \"a\"\r\n", body)));
+    CHECK_INT(400, code(ask("PUT", "/v1/tasks/a", "If-Match: \"a\r\n", body)));
     CHECK_INT(400, code(ask("PUT", "/v1/tasks/a", "If-None-Match: \"3\"\r\n", body)));
     CHECK_INT(400,
               code(ask("PUT", "/v1/tasks/a", "If-None-Match: *\r\nIf-Match: \"1\"\r\n", body)));

@@ -100,6 +100,7 @@ CREATE TABLE attempts (
     first_byte_us INTEGER,
     db_calls INTEGER,
     db_time_us INTEGER,
+    node TEXT,
     error TEXT,
     response BLOB,
     PRIMARY KEY (run_id, number)
