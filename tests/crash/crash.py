@@ -79,7 +79,7 @@ def collect(server: Server, kills: int, seed: int) -> Evidence:
     seen.events = listener.close()
     server.stop()
     moody.receiver.close()
-    seen.deliveries = moody.deliveries()
+    seen.deliveries = [one for one in moody.deliveries() if one.time < seen.read_at]
     return seen
 
 
@@ -218,6 +218,8 @@ def main() -> int:
         return replay(options.evidence)
     kills = options.kills or (SELF_TEST_KILLS if options.self_test else 30)
     program = (options.binary or binary()).resolve()
+    if not program.exists():
+        sys.exit(f"crash: there is no server at {program}: build it, or name it with --binary or PUNCTUAL")
     folder = Path(tempfile.mkdtemp(prefix="punctual-crash-"))
     print(f"crash: {kills} kills of {program}, seed {options.seed}", flush=True)
     began = time.monotonic()

@@ -201,7 +201,7 @@ def an_attempt_too_many(seen: Evidence) -> bool:
 
 
 def an_attempt_too_few(seen: Evidence) -> bool:
-    run = first_run(seen, lambda run: run["state"] == "failed")
+    run = first_run(seen, lambda run: run["state"] == "failed" and not run["task"])
     if run:
         run["attempts"].pop()
     return bool(run)

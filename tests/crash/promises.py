@@ -51,6 +51,16 @@ def killed_between(seen: Evidence, start: float, end: float) -> bool:
     return any(start <= kill.dead and kill.at <= end for kill in seen.kills)
 
 
+def deleted_meanwhile(seen: Evidence, run: Run) -> bool:
+    """Whether its task was deleted before it ended: then it is not tried again."""
+    end = instant(run["finished_at"])
+    return any(
+        edit.task == run["task"] and edit.kind == "delete" and edit.outcome != FAIL and edit.sent <= end + MILLISECOND
+        for edit in seen.edits
+        if edit.answered >= instant(run["scheduled_for"])
+    )
+
+
 # --- the promises ---
 
 
@@ -207,7 +217,7 @@ def attempts_count(seen: Evidence) -> Violations:
             yield f"{run['id']} has the attempts {numbers}"
         if len(numbers) > seen.max_attempts:
             yield f"{run['id']} has {len(numbers)} attempts, allowed are {seen.max_attempts}"
-        if run["state"] == "failed" and len(numbers) < seen.max_attempts:
+        if run["state"] == "failed" and len(numbers) < seen.max_attempts and not deleted_meanwhile(seen, run):
             yield f"{run['id']} failed after {len(numbers)} of {seen.max_attempts} attempts"
         fences = [attempt["fence"] for attempt in run["attempts"]]
         if any(second <= first for first, second in pairwise(fences)):

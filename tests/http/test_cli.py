@@ -116,9 +116,7 @@ def environment(api: FakeApi | None, extra: dict[str, str]) -> dict[str, str]:
     return kept | {"TERM": "xterm"} | ({"PUNCTUAL_URL": api.url} if api else {}) | extra
 
 
-def punctual(
-    api: FakeApi | None, *arguments: str, stdin: str = "", **extra: str
-) -> subprocess.CompletedProcess[str]:
+def punctual(api: FakeApi | None, *arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [binary(), *arguments],
         env=environment(api, extra),
@@ -287,9 +285,7 @@ def test_key_and_author_are_sent(api: FakeApi, tmp_path: Path) -> None:
     assert api.asked[-1].headers["Authorization"] == "Bearer from-environment"
     assert api.asked[-1].headers["Punctual-Author"] == "kim"
     (tmp_path / "key").write_text("from-file\n")
-    punctual(
-        api, "resume", "x", "--api-key-file", str(tmp_path / "key"), "--author", "lee", PUNCTUAL_AUTHOR="kim"
-    )
+    punctual(api, "resume", "x", "--api-key-file", str(tmp_path / "key"), "--author", "lee", PUNCTUAL_AUTHOR="kim")
     assert api.asked[-1].headers["Authorization"] == "Bearer from-file"
     assert api.asked[-1].headers["Punctual-Author"] == "lee"
     punctual(api, "resume", "x")
@@ -335,9 +331,7 @@ def test_trigger_sends_payload_and_time_and_a_fresh_key_each_time(api: FakeApi, 
     assert "in 9 min" in done.stdout
     assert api.asked[-1].body == {"payload": {"a": 1.5}, "delay": "10m"}
     (tmp_path / "payload.json").write_text("[1, 2]")
-    punctual(
-        api, "trigger", "x", "--payload", f"@{tmp_path}/payload.json", "--at", "2030-01-01T01:00:00+01:00"
-    )
+    punctual(api, "trigger", "x", "--payload", f"@{tmp_path}/payload.json", "--at", "2030-01-01T01:00:00+01:00")
     assert api.asked[-1].body == {"payload": [1, 2], "run_at": "2030-01-01T00:00:00.000Z"}
     punctual(api, "trigger", "x", "--payload", "-", stdin='"text"')
     assert api.asked[-1].body == {"payload": "text"}
@@ -346,19 +340,13 @@ def test_trigger_sends_payload_and_time_and_a_fresh_key_each_time(api: FakeApi, 
     assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
 
 
-@pytest.mark.parametrize(
-    ("state", "code"), [("succeeded", 0), ("failed", 1), ("canceled", 1), ("skipped", 1)]
-)
+@pytest.mark.parametrize(("state", "code"), [("succeeded", 0), ("failed", 1), ("canceled", 1), ("skipped", 1)])
 @pytest.mark.parametrize(("command", "call"), [("trigger", "tasks/x/runs"), ("retry", "runs/x/retry")])
-def test_wait_follows_the_run_to_its_end(
-    api: FakeApi, command: str, call: str, state: str, code: int
-) -> None:
+def test_wait_follows_the_run_to_its_end(api: FakeApi, command: str, call: str, state: str, code: int) -> None:
     api.on(f"POST /v1/{call}", Answer(201, a_run(state="due")))
     waiting = a_run(state="waiting", due_at=instant(seconds=-4.9), attempts=[an_attempt(outcome="failed")])
     ended = a_run(state=state, attempts=[an_attempt(outcome="failed"), an_attempt(number=2)])
-    api.on(
-        f"GET /v1/runs/{RUN}", Answer(200, a_run(state="running")), Answer(200, waiting), Answer(200, ended)
-    )
+    api.on(f"GET /v1/runs/{RUN}", Answer(200, a_run(state="running")), Answer(200, waiting), Answer(200, ended))
     done = punctual(api, command, "x", "--wait", "--json")
     assert done.returncode == code
     assert json.loads(done.stdout) == ended
@@ -434,9 +422,7 @@ def test_tasks_are_shown_with_what_matters(api: FakeApi) -> None:
 
 
 def test_a_narrow_terminal_cuts_with_an_ellipsis_and_a_pipe_cuts_nothing(api: FakeApi) -> None:
-    long = a_run(
-        state="failed", reason="expected status 200, and 503 came after five attempts in ten minutes"
-    )
+    long = a_run(state="failed", reason="expected status 200, and 503 came after five attempts in ten minutes")
     api.on("GET /v1/runs", Answer(200, {"runs": [long], "next_cursor": None}))
     for columns in (80, 60, 40, 20):
         shown = without_colours(on_a_terminal(api, columns, "runs"))
@@ -537,9 +523,7 @@ def test_a_task_of_another_version_is_still_shown(api: FakeApi) -> None:
 
 
 def test_a_run_is_shown_with_its_attempts_and_phases(api: FakeApi) -> None:
-    first = an_attempt(
-        outcome="failed", status=503, error="expected status 200 to 299, got 503", db_calls=None
-    )
+    first = an_attempt(outcome="failed", status=503, error="expected status 200 to 299, got 503", db_calls=None)
     run = a_run(state="failed", reason="out of attempts", attempts=[first, an_attempt(number=2, status=None)])
     api.on(f"GET /v1/runs/{RUN}", Answer(200, run))
     shown = punctual(api, "run", RUN).stdout
@@ -610,9 +594,7 @@ def test_apply_reads_punctual_yaml_of_the_folder_or_standard_input(api: FakeApi,
     assert punctual(api, "apply", "-", stdin="version: 1\ntasks: {}\n").returncode == 0
     assert api.asked[-1].body == {"version": 1, "tasks": {}}
     (tmp_path / "punctual.yaml").write_text("version: 1\n")
-    done = subprocess.run(
-        [binary(), "apply"], cwd=tmp_path, env=environment(api, {}), timeout=30, check=False
-    )
+    done = subprocess.run([binary(), "apply"], cwd=tmp_path, env=environment(api, {}), timeout=30, check=False)
     assert done.returncode == 0
     assert api.asked[-1].body == {"version": 1}
 
