@@ -13,7 +13,7 @@ static const struct route routes[] = {
     {"GET", "/v1/runs", runs_list, BODY_NONE, "task state from to limit cursor", false},
     {"POST", "/v1/tasks/{name}/runs", task_trigger, BODY_OPTIONAL, "", false},
     {"GET", "/v1/tasks/{name}", task_get, BODY_NONE, "", false},
-    {"GET", "/v1/tasks", tasks_list, BODY_NONE, "limit cursor", false},
+    {"GET", "/v1/tasks", tasks_list, BODY_NONE, "limit cursor figures", false},
     {"PUT", "/v1/tasks/{name}", task_put, BODY_JSON, "note", false},
     {"PATCH", "/v1/tasks/{name}", task_patch, BODY_MERGE, "note", false},
     {"DELETE", "/v1/tasks/{name}", task_delete, BODY_NONE, "note", false},

@@ -9,6 +9,9 @@
 #include "base/memory.h"
 #include "core/task_view.h"
 
+#define FIGURES_OF_ONE 1000 // attempts that the figures of a task are over
+#define FIGURES_OF_MANY 100 // ... in a list, which has many tasks
+
 // --- changing
 // -------------------------------------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ void task_delete(struct request *r)
 // --------------------------------------------------------------------------------------------------------
 
 static void write_task(struct writer *w, const struct task_record *record,
-                       const struct task_view_figures *figures, wall now)
+                       const struct task_figures *figures, wall now)
 {
     struct task *task =
         NULL; // stays NULL for a definition of another version: shown without its next instants
@@ -142,6 +145,7 @@ static void write_task(struct writer *w, const struct task_record *record,
     task_drop(task);
 }
 
+// The figures of one task read before it is written: a failure must not leave half an answer.
 void task_get(struct request *r)
 {
     struct reader *reader;
@@ -149,20 +153,10 @@ void task_get(struct request *r)
     struct task_figures figures;
     if (!find_task(r, &reader, &record))
         return;
-    enum status status = reader_task_figures(reader, record.id, &figures);
+    enum status status = reader_task_figures(reader, record.id, FIGURES_OF_ONE, &figures);
     if (status == STATUS_OK) {
-        struct task_view_figures shown = {
-            .attempts = figures.attempts,
-            .failed = figures.failed,
-            .p50_us = figures.p50_us,
-            .p95_us = figures.p95_us,
-            .cache_warm = figures.cache_warm,
-            .cache_cold = figures.cache_cold,
-            .cache_unknown = figures.cache_unknown,
-            .db_calls_p50 = figures.db_calls_p50,
-        };
         struct writer w = request_answer(r, 200);
-        write_task(&w, &record, &shown, r->now);
+        write_task(&w, &record, &figures, r->now);
         r->answer.revision = record.revision;
     } else {
         request_refuse_status(r, status, "task");
@@ -170,15 +164,27 @@ void task_get(struct request *r)
     task_record_done(&record);
 }
 
-static void write_tasks(struct request *r, const struct task_record *records, size_t count,
-                        size_t shown)
+// NULL in *ret where they are not asked for.
+static enum status read_figures(struct request *r, struct reader *reader,
+                                const struct task_record *records, size_t count,
+                                struct task_figures **ret)
+{
+    *ret = query_bool(r, "figures") ? memory_array(count, sizeof **ret) : NULL;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; *ret && i < count && status == STATUS_OK; i++)
+        status = reader_task_figures(reader, records[i].id, FIGURES_OF_MANY, &(*ret)[i]);
+    return status;
+}
+
+static void write_tasks(struct request *r, const struct task_record *records,
+                        const struct task_figures *figures, size_t count, size_t shown)
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
     writer_key(&w, "tasks");
     writer_array(&w);
     for (size_t i = 0; i < shown; i++)
-        write_task(&w, &records[i], NULL, r->now);
+        write_task(&w, &records[i], figures ? &figures[i] : NULL, r->now);
     writer_end_array(&w);
     writer_key(&w, "next_cursor");
     char cursor[CURSOR_TEXT] = "";
@@ -198,11 +204,16 @@ void tasks_list(struct request *r)
         return;
     struct task_record *records = memory_array(limit + 1, sizeof *records);
     enum status status = reader_list_tasks(reader, after, limit + 1, records, &count);
+    struct task_figures *figures = NULL;
+    size_t shown = count < limit ? count : limit;
     if (status == STATUS_OK)
-        write_tasks(r, records, count, count < limit ? count : limit);
+        status = read_figures(r, reader, records, shown, &figures);
+    if (status == STATUS_OK)
+        write_tasks(r, records, figures, count, shown);
     else
         request_refuse_status(r, status, "task");
     for (size_t i = 0; i < count; i++)
         task_record_done(&records[i]);
+    free(figures);
     free(records);
 }

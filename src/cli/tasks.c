@@ -79,7 +79,7 @@ static enum leave tasks(struct session *s)
     if (options_int(&s->options, "limit", 1, 100000, 100, &limit, why, sizeof why) != STATUS_OK)
         return session_usage(s, "%s", why);
     json_t *answer = NULL;
-    enum leave leave = session_list(s, "/v1/tasks", "tasks", limit, &answer);
+    enum leave leave = session_list(s, "/v1/tasks?figures=true", "tasks", limit, &answer);
     if (leave == LEAVE_OK && s->json)
         session_json(s, answer);
     else if (leave == LEAVE_OK)

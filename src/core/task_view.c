@@ -53,7 +53,7 @@ static void write_count(struct writer *w, const char *key, int64_t n)
         writer_int(w, n);
 }
 
-static void write_figures(struct writer *w, const struct task_view_figures *figures)
+static void write_figures(struct writer *w, const struct task_figures *figures)
 {
     writer_key(w, "figures");
     writer_object(w);

@@ -13,7 +13,8 @@
 
 #define TASK_VIEW_NEXT 3 // how many coming instants are shown
 
-struct task_view_figures { // over its newest finished attempts; unknown numbers are -1
+// Over its newest finished attempts; unknown numbers are -1. error rate is failed / attempts.
+struct task_figures {
     int64_t attempts, failed;
     int64_t p50_us, p95_us;
     int64_t cache_warm, cache_cold, cache_unknown;
@@ -29,7 +30,7 @@ struct task_view { // all of it is the caller's
     const char *definition; // canonical JSON
     size_t definition_size;
     const struct task *task; // the same decoded, for the next instants; NULL: none are shown
-    const struct task_view_figures *figures; // NULL: the field is left out
+    const struct task_figures *figures; // NULL: the field is left out
     const run_id *running; // runs that had started before an edit; NULL: the field is left out
     size_t running_count;
 };

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "core/task_view.h"
 #include "store/store.h"
 
 struct reader;
@@ -56,13 +57,9 @@ enum status reader_find_run(struct reader *reader, run_id id, struct run *ret);
 enum status reader_list_attempts(struct reader *reader, run_id id, struct attempt **ret,
                                  size_t *ret_count);
 
-struct task_figures {         // over the task's newest finished attempts, at most 1,000
-    int64_t attempts, failed; // how many, and how many of them did not succeed
-    int64_t p50_us, p95_us;   // response time; -1 where none is known
-    int64_t cache_warm, cache_cold, cache_unknown;
-    int64_t db_calls_p50; // -1 where unknown
-};
-enum status reader_task_figures(struct reader *reader, int64_t task, struct task_figures *ret);
+// Over the newest finished attempts of a task, at most `newest` (1 to 1,000).
+enum status reader_task_figures(struct reader *reader, int64_t task, size_t newest,
+                                struct task_figures *ret);
 
 // Rows of the journal with turn > after_turn, oldest first.
 struct journal_row {

@@ -187,7 +187,8 @@ static int64_t percentile(struct known *known, size_t percent)
     return known->values[(known->count * percent + 99) / 100 - 1];
 }
 
-enum status reader_task_figures(struct reader *reader, int64_t task, struct task_figures *ret)
+enum status reader_task_figures(struct reader *reader, int64_t task, size_t newest,
+                                struct task_figures *ret)
 {
     sqlite3_stmt *q = reader->runs[FIGURES];
     struct known times = {.count = 0}, calls = {.count = 0};
@@ -195,7 +196,7 @@ enum status reader_task_figures(struct reader *reader, int64_t task, struct task
     int64_t caches[CACHE_STATUS_COUNT] = {0};
     enum status status;
     bind_int(q, 1, task);
-    bind_int(q, 2, FIGURES_MAX);
+    bind_int(q, 2, newest < FIGURES_MAX ? (int64_t)newest : FIGURES_MAX);
     while ((status = database_step(&reader->database, q)) == STATUS_OK) {
         figures.attempts++;
         figures.failed += column_int(q, 0) != ATTEMPT_SUCCEEDED;

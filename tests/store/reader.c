@@ -228,7 +228,7 @@ TEST(figures_of_a_task_without_attempts_are_unknown)
     struct store *store = suite_new();
     struct reader *reader = suite_reader();
     struct task_figures figures;
-    OK(reader_task_figures(reader, a_task(store, "t"), &figures));
+    OK(reader_task_figures(reader, a_task(store, "t"), 1000, &figures));
     CHECK_INT(0, figures.attempts);
     CHECK_INT(0, figures.failed);
     CHECK_INT(-1, figures.p50_us);
@@ -257,7 +257,7 @@ TEST(figures_are_of_the_newest_thousand_attempts)
     tried(store, other, 2000, attempt);
     COMMIT();
     struct task_figures figures;
-    OK(reader_task_figures(reader, task, &figures));
+    OK(reader_task_figures(reader, task, 1000, &figures));
     CHECK_INT(1000, figures.attempts);
     CHECK_INT(100, figures.failed);
     CHECK_INT(200, figures.cache_warm);
@@ -268,7 +268,7 @@ TEST(figures_are_of_the_newest_thousand_attempts)
     CHECK_INT(499, figures.p50_us);
     CHECK_INT(950, figures.p95_us);
     CHECK_INT(3, figures.db_calls_p50);
-    OK(reader_task_figures(reader, other, &figures));
+    OK(reader_task_figures(reader, other, 1000, &figures));
     CHECK_INT(1, figures.attempts);
     CHECK_INT(77, figures.p50_us);
     CHECK_INT(77, figures.p95_us);
