@@ -86,7 +86,7 @@ TEST(readiness_names_what_fails)
     pulse_publish(&pulse, &(struct pulse_values){.store_ok = false, .last_turn = steady_now()});
     const char *text = ask("GET", "/ready", "", NULL);
     CHECK_INT(503, code(text));
-    CHECK_HAS("{\"ready\":false,\"checks\":{\"store\":{\"ok\":false", text);
+    CHECK_HAS("{\"ok\":false,\"checks\":{\"store\":{\"ok\":false", text);
     pulse_publish(&pulse, &(struct pulse_values){
                               .store_ok = true, .lag_us = 11 * SECOND, .last_turn = steady_now()});
     CHECK_HAS("\"lag\":{\"ok\":false", ask("GET", "/ready", "", NULL));
