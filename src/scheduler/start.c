@@ -35,6 +35,12 @@ static enum status definition_of(struct scheduler *s, const struct run *run, str
     return STATUS_OK;
 }
 
+// A run is claimed a moment ahead of its time, and not sent before it.
+static wall start_of(const struct run *run, wall now)
+{
+    return run->due_at.us > now.us ? run->due_at : now;
+}
+
 static struct order *order_for(const struct run *run, struct task *task)
 {
     struct order *order = memory_new(sizeof *order);
@@ -62,7 +68,7 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
-    note_run(s, now,
+    note_run(s, start_of(run, now),
              &(struct event_run){
                  .task = task->name, .run = run->id, .state = RUN_RUNNING, .due_at = WALL_NONE},
              run->task);
@@ -80,10 +86,8 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id)
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
     if (pending && run.due_at.us <= until.us) {
         status = definition_of(s, &run, &task, &revision_id);
-        // Claimed a moment ahead of its time, and not sent before it.
-        wall start = run.due_at.us > now.us ? run.due_at : now;
         if (status == STATUS_OK)
-            status = store_start_run(s->store, id, start, revision_id, task->lane);
+            status = store_start_run(s->store, id, start_of(&run, now), revision_id, task->lane);
         if (went_well(s, status))
             take_off(s, now, &run, task);
         // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed.
