@@ -16,18 +16,19 @@
 enum { FIND, ROW, LIST, REVISIONS, REVISION, JOURNAL, RANGE, SETTING, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [FIND] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.name = ?1 AND NOT t.deleted",
+    [FIND] = ("SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.name = ?1 AND NOT t.deleted"),
     [ROW] = "SELECT id FROM tasks WHERE name = ?1",
-    [LIST] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES
-             " WHERE t.name > ?1 AND NOT t.deleted ORDER BY t.name LIMIT ?2",
-    [REVISIONS] = "SELECT a.revision, a.at, a.author, a.note, a.what, a.changed, v.definition, a.id"
-                  " FROM audit a INDEXED BY audit_of_task"
-                  " LEFT JOIN revisions v ON v.task_id = a.task_id AND v.number = a.revision"
-                  " WHERE a.task_id = ?1 AND a.id < ?2 ORDER BY a.id DESC LIMIT ?3",
+    [LIST] = ("SELECT " TASK_COLUMNS " FROM " TASK_TABLES
+              " WHERE t.name > ?1 AND NOT t.deleted ORDER BY t.name LIMIT ?2"),
+    [REVISIONS] =
+        ("SELECT a.revision, a.at, a.author, a.note, a.what, a.changed, v.definition, a.id"
+         " FROM audit a INDEXED BY audit_of_task"
+         " LEFT JOIN revisions v ON v.task_id = a.task_id AND v.number = a.revision"
+         " WHERE a.task_id = ?1 AND a.id < ?2 ORDER BY a.id DESC LIMIT ?3"),
     [REVISION] = "SELECT definition FROM revisions WHERE task_id = ?1 AND number = ?2",
     [JOURNAL] = "SELECT turn, events FROM journal WHERE turn > ?1 ORDER BY turn LIMIT ?2",
-    [RANGE] = "SELECT coalesce((SELECT min(turn) FROM journal), 0),"
-              " coalesce((SELECT max(turn) FROM journal), 0)",
+    [RANGE] = ("SELECT coalesce((SELECT min(turn) FROM journal), 0),"
+               " coalesce((SELECT max(turn) FROM journal), 0)"),
     [SETTING] = "SELECT value FROM settings WHERE name = ?1",
 };
 

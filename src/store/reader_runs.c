@@ -35,9 +35,9 @@ static const char *const texts[STATEMENTS] = {
     [LIST_ALL] = LIST("NOT INDEXED", ""),
     // Walked by time, so what is found is sorted: only the ids.
     [LIST_DUE] =
-        "WITH found AS (SELECT r.id AS id FROM runs r INDEXED BY runs_due"
-        " WHERE r.state IN (0, 3) AND r.due_at < ?4 AND" WANTED "ORDER BY r.id DESC LIMIT ?5)"
-        " SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id IN found ORDER BY r.id DESC",
+        ("WITH found AS (SELECT r.id AS id FROM runs r INDEXED BY runs_due"
+         " WHERE r.state IN (0, 3) AND r.due_at < ?4 AND" WANTED "ORDER BY r.id DESC LIMIT ?5)"
+         " SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id IN found ORDER BY r.id DESC"),
     [LIST_BY_STATE] =
         LIST("INDEXED BY runs_by_state", " r.state >= 2 AND r.state <> 4 AND r.state = ?7 AND"),
     [LIST_OF_TASK] = LIST("INDEXED BY runs_of_task", " r.task_id = ?6 AND"),
@@ -45,11 +45,11 @@ static const char *const texts[STATEMENTS] = {
         LIST("INDEXED BY runs_live_of_task", " r.task_id = ?6 AND r.state <= 3 AND"),
     [LIST_TROUBLED_OF_TASK] = LIST("INDEXED BY runs_troubled_of_task",
                                    " r.task_id = ?6 AND +r.state >= 5 AND r.state = ?7 AND"),
-    [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
+    [FIND] = ("SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1"),
     [ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE run_id = ?1 ORDER BY number",
-    [FIGURES] = "SELECT a.outcome, a.response_time_us, a.cache, a.db_calls"
-                " FROM runs r INDEXED BY runs_of_task CROSS JOIN attempts a ON a.run_id = r.id"
-                " WHERE r.task_id = ?1 ORDER BY r.id DESC, a.number DESC LIMIT ?2",
+    [FIGURES] = ("SELECT a.outcome, a.response_time_us, a.cache, a.db_calls"
+                 " FROM runs r INDEXED BY runs_of_task CROSS JOIN attempts a ON a.run_id = r.id"
+                 " WHERE r.task_id = ?1 ORDER BY r.id DESC, a.number DESC LIMIT ?2"),
     [COUNT] = "SELECT state, count(*) FROM runs GROUP BY state",
 };
 

@@ -3,16 +3,17 @@
 enum { PUT, DROP, LOAD, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [PUT] = "INSERT INTO cursors (task_id, schedule, generation, next_at, dst) VALUES (?1, ?2, ?3, "
-            "?4, ?5)"
-            " ON CONFLICT (task_id, schedule) DO UPDATE SET generation = excluded.generation,"
-            " next_at = excluded.next_at, dst = excluded.dst",
+    [PUT] =
+        ("INSERT INTO cursors (task_id, schedule, generation, next_at, dst) VALUES (?1, ?2, ?3, "
+         "?4, ?5)"
+         " ON CONFLICT (task_id, schedule) DO UPDATE SET generation = excluded.generation,"
+         " next_at = excluded.next_at, dst = excluded.dst"),
     [DROP] = "DELETE FROM cursors WHERE task_id = ?1",
     [LOAD] =
-        "SELECT task_id, schedule, generation, next_at, dst FROM cursors INDEXED BY cursors_next"
-        " WHERE next_at IS NOT NULL AND next_at <= ?4 AND (next_at, task_id, schedule) > (?1, ?2, "
-        "?3)"
-        " ORDER BY next_at, task_id, schedule LIMIT ?5",
+        ("SELECT task_id, schedule, generation, next_at, dst FROM cursors INDEXED BY cursors_next"
+         " WHERE next_at IS NOT NULL AND next_at <= ?4 AND (next_at, task_id, schedule) > (?1, ?2, "
+         "?3)"
+         " ORDER BY next_at, task_id, schedule LIMIT ?5"),
 };
 
 enum status sqlite_prepare_cursors(struct sqlite *s)

@@ -3,8 +3,8 @@
 enum { ADD, NEWEST, OLDEST, TRIM, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [ADD] = "INSERT INTO journal (turn, at, bytes, total, events) VALUES (?1, ?2, ?3, ?3 +"
-            " coalesce((SELECT total FROM journal ORDER BY turn DESC LIMIT 1), 0), ?4)",
+    [ADD] = ("INSERT INTO journal (turn, at, bytes, total, events) VALUES (?1, ?2, ?3, ?3 +"
+             " coalesce((SELECT total FROM journal ORDER BY turn DESC LIMIT 1), 0), ?4)"),
     [NEWEST] = "SELECT turn, total FROM journal ORDER BY turn DESC LIMIT 1",
     [OLDEST] = "SELECT turn, total - bytes FROM journal ORDER BY turn LIMIT ?1",
     [TRIM] = "DELETE FROM journal WHERE turn <= ?1",

@@ -4,12 +4,12 @@ enum { FIND, KEEP, CLEAR, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [FIND] = "SELECT fingerprint, body FROM keys WHERE key = ?1 AND expires_at > ?2",
-    [KEEP] = "INSERT INTO keys (key, fingerprint, expires_at, body) VALUES (?1, ?2, ?3, ?4)"
-             // One that has expired and is not cleared yet gives way.
-             " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,"
-             " expires_at = excluded.expires_at, body = excluded.body",
-    [CLEAR] = "DELETE FROM keys WHERE id IN (SELECT id FROM keys INDEXED BY keys_expire"
-              " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    [KEEP] = ("INSERT INTO keys (key, fingerprint, expires_at, body) VALUES (?1, ?2, ?3, ?4)"
+              // One that has expired and is not cleared yet gives way.
+              " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+              " expires_at = excluded.expires_at, body = excluded.body"),
+    [CLEAR] = ("DELETE FROM keys WHERE id IN (SELECT id FROM keys INDEXED BY keys_expire"
+               " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"),
 };
 
 enum status sqlite_prepare_keys(struct sqlite *s)

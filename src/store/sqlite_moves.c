@@ -7,28 +7,28 @@
 enum { START, FINISH, LATEST, FINISH_ENDED, ADD_ATTEMPT, END, PENDING, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [START] = "UPDATE runs SET state = 2, attempts = attempts + 1, fence = fence + 1,"
-              " started_at = coalesce(started_at, ?2), attempt_started_at = ?2, revision_id = ?3,"
-              " lane = ?4 WHERE id = ?1 AND state IN (0, 3)",
+    [START] = ("UPDATE runs SET state = 2, attempts = attempts + 1, fence = fence + 1,"
+               " started_at = coalesce(started_at, ?2), attempt_started_at = ?2, revision_id = ?3,"
+               " lane = ?4 WHERE id = ?1 AND state IN (0, 3)"),
     [FINISH] =
-        "UPDATE runs SET state = ?4, due_at = coalesce(?5, due_at), finished_at = ?6, reason = ?7,"
-        " attempt_started_at = NULL"
-        " WHERE id = ?1 AND attempts = ?2 AND fence = ?3 AND state = 2",
+        ("UPDATE runs SET state = ?4, due_at = coalesce(?5, due_at), finished_at = ?6, reason = ?7,"
+         " attempt_started_at = NULL"
+         " WHERE id = ?1 AND attempts = ?2 AND fence = ?3 AND state = 2"),
     [LATEST] = "SELECT attempts = ?2 AND fence = ?3 AND state > 3 FROM runs WHERE id = ?1",
     [FINISH_ENDED] = "UPDATE runs SET attempt_started_at = NULL WHERE id = ?1",
     [ADD_ATTEMPT] =
-        "INSERT INTO attempts (run_id, number, fence, started_at, outcome, status, cache,"
-        " lateness_us, response_time_us, dns_us, connect_us, tls_us, first_byte_us,"
-        " db_calls, db_time_us, node, error, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
-        " ON CONFLICT (run_id, number) DO NOTHING",
+        ("INSERT INTO attempts (run_id, number, fence, started_at, outcome, status, cache,"
+         " lateness_us, response_time_us, dns_us, connect_us, tls_us, first_byte_us,"
+         " db_calls, db_time_us, node, error, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+         " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+         " ON CONFLICT (run_id, number) DO NOTHING"),
     // ?2 has a bit for each state that may be left. attempt_started_at stays: the attempt under way
     // is still to be reported.
-    [END] = "UPDATE runs SET state = ?3, reason = ?4, finished_at = ?5"
-            " WHERE id = ?1 AND (?2 >> state) & 1",
-    [PENDING] = "SELECT id FROM runs INDEXED BY runs_live_of_task"
-                " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3)"
-                " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) ORDER BY id LIMIT ?3",
+    [END] = ("UPDATE runs SET state = ?3, reason = ?4, finished_at = ?5"
+             " WHERE id = ?1 AND (?2 >> state) & 1"),
+    [PENDING] = ("SELECT id FROM runs INDEXED BY runs_live_of_task"
+                 " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3)"
+                 " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) ORDER BY id LIMIT ?3"),
 };
 
 enum status sqlite_prepare_moves(struct sqlite *s)

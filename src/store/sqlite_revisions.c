@@ -8,12 +8,12 @@ enum { FIND, SAME, KEEP, LOAD, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
     [FIND] = "SELECT definition FROM revisions WHERE task_id = ?1 AND number = ?2",
     // The hash finds candidates, the text decides.
-    [SAME] = "SELECT id FROM revisions INDEXED BY revisions_inline"
-             " WHERE task_id IS NULL AND hash = ?1 AND definition = ?2",
-    [KEEP] = "INSERT INTO revisions (task_id, number, hash, made_at, definition)"
-             " VALUES (NULL, 0, ?1, ?2, ?3)",
-    [LOAD] = "SELECT t.name, v.definition FROM revisions v LEFT JOIN tasks t ON t.id = v.task_id"
-             " WHERE v.id = ?1",
+    [SAME] = ("SELECT id FROM revisions INDEXED BY revisions_inline"
+              " WHERE task_id IS NULL AND hash = ?1 AND definition = ?2"),
+    [KEEP] = ("INSERT INTO revisions (task_id, number, hash, made_at, definition)"
+              " VALUES (NULL, 0, ?1, ?2, ?3)"),
+    [LOAD] = ("SELECT t.name, v.definition FROM revisions v LEFT JOIN tasks t ON t.id = v.task_id"
+              " WHERE v.id = ?1"),
 };
 
 enum status sqlite_prepare_revisions(struct sqlite *s)

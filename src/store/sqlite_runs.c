@@ -15,25 +15,25 @@ static_assert(TRIGGER_SCHEDULE == 0 && TRIGGER_CATCH_UP == 3, "triggers are stor
 static const char *const texts[STATEMENTS] = {
     // Only the occurrence may conflict: an id that is there already is a bug, and fails.
     [ADD] =
-        "INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
-        " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
-        " reason, payload)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-        " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING",
+        ("INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
+         " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
+         " reason, payload)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+         " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     // Two steps, so that each is one range of the index also where thousands are due in the same
     // instant.
-    [LOAD_DUE_THEN] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
-                      " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-    [LOAD_DUE_LATER] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
-                       " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
-                       " ORDER BY due_at, id LIMIT ?3",
-    [LOAD_DUE_OF_TASK] = "SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
-                         " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
-                         " ORDER BY id LIMIT ?3",
-    [LOAD_RUNNING] = "SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
-                     "WHERE r.state >= 2 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
-                     " ORDER BY r.id LIMIT ?2",
+    [LOAD_DUE_THEN] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
+                       " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3"),
+    [LOAD_DUE_LATER] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
+                        " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
+                        " ORDER BY due_at, id LIMIT ?3"),
+    [LOAD_DUE_OF_TASK] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
+                          " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
+                          " ORDER BY id LIMIT ?3"),
+    [LOAD_RUNNING] = ("SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
+                      "WHERE r.state >= 2 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
+                      " ORDER BY r.id LIMIT ?2"),
 };
 
 enum status sqlite_prepare_runs(struct sqlite *s)

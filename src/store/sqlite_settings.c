@@ -8,8 +8,8 @@ static const char *const texts[STATEMENTS] = {
     [LAST_RUN] = "SELECT coalesce(max(id), 0) FROM runs",
     [LAST_TURN] = "SELECT coalesce(max(turn), 0) FROM journal",
     [GET] = "SELECT value FROM settings WHERE name = ?1",
-    [PUT] = "INSERT INTO settings (name, value) VALUES (?1, ?2)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    [PUT] = ("INSERT INTO settings (name, value) VALUES (?1, ?2)"
+             " ON CONFLICT (name) DO UPDATE SET value = excluded.value"),
 };
 
 enum status sqlite_prepare_settings(struct sqlite *s)

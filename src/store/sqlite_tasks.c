@@ -6,23 +6,24 @@
 enum { FIND, FIND_BY_ID, NEXT, WAS_DELETED, MAKE, ADD_REVISION, UPDATE, MARK, AUDIT, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
-    [FIND] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.name = ?1",
+    [FIND] = ("SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.name = ?1"),
     [FIND_BY_ID] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES " WHERE t.id = ?1",
-    [NEXT] = "SELECT " TASK_COLUMNS " FROM " TASK_TABLES
-             " WHERE t.name > ?1 AND NOT t.deleted ORDER BY t.name LIMIT 1",
+    [NEXT] = ("SELECT " TASK_COLUMNS " FROM " TASK_TABLES
+              " WHERE t.name > ?1 AND NOT t.deleted ORDER BY t.name LIMIT 1"),
     [WAS_DELETED] = "SELECT deleted FROM tasks WHERE id = ?1",
-    [MAKE] = "INSERT INTO tasks (name, revision, generation, deleted, created_at, changed_at)"
-             " VALUES (?1, 0, 0, 0, ?2, ?2) ON CONFLICT (name) DO NOTHING",
-    [ADD_REVISION] = "INSERT INTO revisions (task_id, number, hash, made_at, definition)"
-                     " VALUES (?1, ?2, 0, ?3, ?4)"
-                     " ON CONFLICT (task_id, number) WHERE task_id IS NOT NULL DO NOTHING",
-    [UPDATE] = "UPDATE tasks SET revision = ?2, revision_id = ?3, generation = ?4, deleted = ?5,"
-               " paused_at = ?6, paused_by = ?7, paused_why = ?8, created_at = ?9, changed_at = ?10"
-               " WHERE id = ?1",
-    [MARK] = "UPDATE tasks SET generation = ?2, deleted = ?3, paused_at = ?4, paused_by = ?5,"
-             " paused_why = ?6, changed_at = ?7 WHERE id = ?1",
-    [AUDIT] = "INSERT INTO audit (task_id, revision, rollback_to, at, what, author, note, changed)"
-              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [MAKE] = ("INSERT INTO tasks (name, revision, generation, deleted, created_at, changed_at)"
+              " VALUES (?1, 0, 0, 0, ?2, ?2) ON CONFLICT (name) DO NOTHING"),
+    [ADD_REVISION] = ("INSERT INTO revisions (task_id, number, hash, made_at, definition)"
+                      " VALUES (?1, ?2, 0, ?3, ?4)"
+                      " ON CONFLICT (task_id, number) WHERE task_id IS NOT NULL DO NOTHING"),
+    [UPDATE] =
+        ("UPDATE tasks SET revision = ?2, revision_id = ?3, generation = ?4, deleted = ?5,"
+         " paused_at = ?6, paused_by = ?7, paused_why = ?8, created_at = ?9, changed_at = ?10"
+         " WHERE id = ?1"),
+    [MARK] = ("UPDATE tasks SET generation = ?2, deleted = ?3, paused_at = ?4, paused_by = ?5,"
+              " paused_why = ?6, changed_at = ?7 WHERE id = ?1"),
+    [AUDIT] = ("INSERT INTO audit (task_id, revision, rollback_to, at, what, author, note, changed)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
 };
 
 enum status sqlite_prepare_tasks(struct sqlite *s)
