@@ -124,7 +124,7 @@ def test_every_operation_has_an_id_words_and_errors(document: dict[str, Any]) ->
         assert any(status.startswith("2") for status in statuses), where
         if path.startswith("/v1/"):
             assert any(status.startswith("4") or status == "default" for status in statuses), where
-        if "{" in path:
+        if "{" in path and method != "put":
             assert "404" in statuses, where
     assert len(ids) == len(set(ids))
 
