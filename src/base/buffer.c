@@ -8,6 +8,8 @@
 
 #include "base/memory.h"
 
+#define FIRST_CAPACITY 512 // a run as JSON fits
+
 void buffer_init(struct buffer *b, size_t limit)
 {
     *b = (struct buffer){.limit = limit};
@@ -36,7 +38,7 @@ static bool make_room(struct buffer *b, size_t more)
     }
     if (b->size + more + 1 <= b->capacity)
         return true;
-    size_t capacity = b->capacity ? b->capacity * 2 : 64;
+    size_t capacity = b->capacity ? b->capacity * 2 : FIRST_CAPACITY;
     while (capacity < b->size + more + 1)
         capacity *= 2;
     b->data = memory_resize(b->data, capacity, 1);

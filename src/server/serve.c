@@ -1,6 +1,7 @@
 #include "server/serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,6 +65,14 @@ static bool take_signals(struct house *h)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     return h->signals >= 0 && h->failed >= 0 ? true : complain("no descriptors left: %s", strerror(errno));
+}
+
+// Messages are made on one thread and freed on another: without this the heaps of the threads grow and shrink all the
+// time, and each time costs a system call.
+static void keep_heaps(void)
+{
+    mallopt(M_TOP_PAD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 static bool open_store(struct house *h)
@@ -227,6 +236,7 @@ int serve_command(int argc, char **argv)
         code = EXIT_SUCCESS;
     } else if (status == STATUS_OK) {
         logline_threshold(h.config.log_level);
+        keep_heaps();
         mailbox_init(&h.messages);
         pulse_init(&h.pulse);
         code = take_signals(&h) ? run_house(&h) : EXIT_FAILURE;
