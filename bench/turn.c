@@ -1,5 +1,5 @@
-// How long the scheduler's own work takes for each run: creates, starts and outcomes in turns of a given size, over a real
-// store on the real disk, without any network. Prints JSON.
+// How long the scheduler's own work takes for each run: creates, starts and outcomes in turns of a
+// given size, over a real store on the real disk, without any network. Prints JSON.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,8 +81,9 @@ static struct letter *reports_of(struct letter *orders, wall now, size_t *count)
 
 static void print(const char *name, size_t count, double wall_s, double used_s, const char *after)
 {
-    printf("\"%s\": {\"count\": %zu, \"per_second\": %.0f, \"wall_us\": %.2f, \"cpu_us\": %.2f}%s", name, count,
-           (double)count / wall_s, wall_s * 1e6 / (double)count, used_s * 1e6 / (double)count, after);
+    printf("\"%s\": {\"count\": %zu, \"per_second\": %.0f, \"wall_us\": %.2f, \"cpu_us\": %.2f}%s",
+           name, count, (double)count / wall_s, wall_s * 1e6 / (double)count,
+           used_s * 1e6 / (double)count, after);
 }
 
 int main(int argc, char **argv)
@@ -134,7 +135,8 @@ int main(int argc, char **argv)
     }
     scheduler_turn(s, due, inbox, &out);
     free_all(out.attempts);
-    print("start_and_finish", done, (double)(steady_now().us - start.us) / 1e6, cpu_s() - began, "}\n");
+    print("start_and_finish", done, (double)(steady_now().us - start.us) / 1e6, cpu_s() - began,
+          "}\n");
 
     task_drop(task);
     scheduler_free(s);

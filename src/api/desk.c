@@ -18,6 +18,7 @@ static void desk_free(void *at)
 
 enum status service_init(struct service *service)
 {
+    pthread_mutex_init(&service->burst, NULL);
     atomic_init(&service->under_way, 0);
     atomic_init(&service->stopping, false);
     return pthread_key_create(&service->desks, desk_free) == 0 ? STATUS_OK : STATUS_FAILED;
@@ -26,6 +27,7 @@ enum status service_init(struct service *service)
 void service_done(struct service *service)
 {
     pthread_key_delete(service->desks);
+    pthread_mutex_destroy(&service->burst);
 }
 
 struct desk *service_desk(struct service *service)

@@ -173,11 +173,20 @@ static enum MHD_Result send_answer(struct request *r)
     return result;
 }
 
+// A turn's replies come in a burst, and the first one wakes the thread: it waits here for the rest,
+// instead of looking through all its connections again for every few.
+static void await_burst(struct service *service)
+{
+    pthread_mutex_lock(&service->burst);
+    pthread_mutex_unlock(&service->burst);
+}
+
 static enum MHD_Result serve(struct request *r)
 {
-    if (r->replied)
+    if (r->replied) {
+        await_burst(r->service);
         request_take_reply(r);
-    else if (r->answer.code == 0 && !r->match.route)
+    } else if (r->answer.code == 0 && !r->match.route)
         answer_options(r);
     else if (r->answer.code == 0) {
         r->now = wall_now();
@@ -368,6 +377,7 @@ int front_port(const struct front *front)
 
 void front_reply(struct front *front, struct letter *replies)
 {
+    pthread_mutex_lock(&front->service.burst);
     while (replies) {
         struct message *message = (struct message *)replies;
         replies = replies->next; // the request may be gone as soon as it is resumed
@@ -376,6 +386,7 @@ void front_reply(struct front *front, struct letter *replies)
         MHD_resume_connection(r->connection);
         atomic_fetch_sub(&front->service.under_way, 1); // last: front_stop waits for it
     }
+    pthread_mutex_unlock(&front->service.burst);
 }
 
 void front_events(struct front *front, int64_t turn)

@@ -21,8 +21,9 @@ struct service {
     struct pulse *pulse;
     struct streams *streams;
     pthread_key_t desks;
-    atomic_int under_way; // messages posted and not yet replied to
-    atomic_bool stopping; // no message is posted any more
+    pthread_mutex_t burst; // held while the connections of one turn are woken
+    atomic_int under_way;  // messages posted and not yet replied to
+    atomic_bool stopping;  // no message is posted any more
     size_t body_max;
 };
 

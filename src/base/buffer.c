@@ -29,36 +29,49 @@ void buffer_clear(struct buffer *b)
         b->data[0] = '\0';
 }
 
-// Makes room for `more` bytes and a NUL. False beyond the limit.
-static bool make_room(struct buffer *b, size_t more)
+static void grow(struct buffer *b, size_t more)
 {
-    if (more > b->limit - b->size) {
-        b->overflow = true;
-        return false;
-    }
-    if (b->size + more + 1 <= b->capacity)
-        return true;
     size_t capacity = b->capacity ? b->capacity * 2 : FIRST_CAPACITY;
     while (capacity < b->size + more + 1)
         capacity *= 2;
     b->data = memory_resize(b->data, capacity, 1);
     b->capacity = capacity;
+}
+
+// Makes room for `more` bytes and a NUL. False beyond the limit.
+static inline bool make_room(struct buffer *b, size_t more)
+{
+    if (more > b->limit - b->size) {
+        b->overflow = true;
+        return false;
+    }
+    if (b->size + more + 1 > b->capacity)
+        grow(b, more);
     return true;
+}
+
+char *buffer_space(struct buffer *b, size_t size)
+{
+    if (!make_room(b, size))
+        return NULL;
+    char *space = b->data + b->size;
+    b->size += size;
+    b->data[b->size] = '\0';
+    return space;
 }
 
 void buffer_add(struct buffer *b, const void *bytes, size_t size)
 {
-    if (!make_room(b, size))
-        return;
-    if (size)
-        memcpy(b->data + b->size, bytes, size);
-    b->size += size;
-    b->data[b->size] = '\0';
+    char *space = buffer_space(b, size);
+    if (space && size)
+        memcpy(space, bytes, size);
 }
 
 void buffer_byte(struct buffer *b, char c)
 {
-    buffer_add(b, &c, 1);
+    char *space = buffer_space(b, 1);
+    if (space)
+        *space = c;
 }
 
 void buffer_text(struct buffer *b, const char *text)

@@ -23,6 +23,8 @@ void buffer_clear(struct buffer *b); // keeps the memory
 
 void buffer_add(struct buffer *b, const void *bytes, size_t size);
 void buffer_byte(struct buffer *b, char c);
+// Adds `size` bytes for the caller to write, before anything else is added. NULL beyond the limit.
+char *buffer_space(struct buffer *b, size_t size);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_int(struct buffer *b, int64_t n);
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -53,13 +53,27 @@ void writer_end_array(struct writer *w)
     close(w, ']');
 }
 
+// Adds a comma where one is due, then makes `size` bytes of room.
+static char *space_for_value(struct writer *w, size_t size)
+{
+    bool comma = w->comma;
+    char *space = buffer_space(w->to, size + comma);
+    w->comma = true;
+    if (space && comma)
+        *space++ = ',';
+    return space;
+}
+
 void writer_key(struct writer *w, const char *key)
 {
-    before_value(w);
+    size_t size = strlen(key);
+    char *space = space_for_value(w, size + 3);
     w->comma = false;
-    buffer_byte(w->to, '"');
-    buffer_text(w->to, key); // our own keys need no escape
-    buffer_add(w->to, "\":", 2);
+    if (!space)
+        return;
+    *space = '"';
+    memcpy(space + 1, key, size); // our own keys need no escape
+    memcpy(space + 1 + size, "\":", 2);
 }
 
 // How many bytes the UTF-8 sequence at `s` has; 0 where it is none (RFC 3629).
@@ -150,8 +164,9 @@ void writer_bool(struct writer *w, bool b)
 
 void writer_null(struct writer *w)
 {
-    before_value(w);
-    buffer_text(w->to, "null");
+    char *space = space_for_value(w, 4);
+    if (space)
+        memcpy(space, "null", 4);
 }
 
 void writer_moment(struct writer *w, wall t)
@@ -162,10 +177,12 @@ void writer_moment(struct writer *w, wall t)
     }
     char text[MOMENT_TEXT];
     wall_format(t, text);
-    before_value(w);
-    buffer_byte(w->to, '"');
-    buffer_add(w->to, text, MOMENT_TEXT - 1);
-    buffer_byte(w->to, '"');
+    char *space = space_for_value(w, MOMENT_TEXT + 1);
+    if (!space)
+        return;
+    *space = '"';
+    memcpy(space + 1, text, MOMENT_TEXT - 1);
+    space[MOMENT_TEXT] = '"';
 }
 
 void writer_ms(struct writer *w, int64_t us)

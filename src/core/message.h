@@ -48,7 +48,7 @@ struct wish {            // one run that somebody asks for
 struct reply {
     enum status status;
     char detail[400];   // in words, when status is not STATUS_OK
-    char pointer[48];    // the place in the request that it is about; "": the whole
+    char pointer[48];   // the place in the request that it is about; "": the whole
     bool created;       // something new was made (201 rather than 200)
     bool replayed;      // the stored answer of an earlier request with the same idempotency key
     int revision;       // of the task answered about, for the ETag; 0: none

@@ -49,13 +49,14 @@ static void check_commands(const struct task_set *set, struct faults *faults)
         if (set->tasks[i]->target.kind != TARGET_COMMAND)
             continue;
         snprintf(pointer, sizeof pointer, "/tasks/%s/command", set->tasks[i]->name);
-        faults_add(faults, pointer,
-                   "commands are not allowed here: start the server with --allow-commands, or use http");
+        faults_add(
+            faults, pointer,
+            "commands are not allowed here: start the server with --allow-commands, or use http");
     }
 }
 
-static enum status decode(const struct config *config, const struct buffer *text, struct faults *faults,
-                          struct task_set *ret)
+static enum status decode(const struct config *config, const struct buffer *text,
+                          struct faults *faults, struct task_set *ret)
 {
     json_t *value;
     struct yaml_places *places;
@@ -95,7 +96,8 @@ static bool apply(const char *path, struct task_set *set, struct scheduler *sche
     return status == STATUS_OK;
 }
 
-bool apply_file(const struct config *config, struct scheduler *scheduler, struct dispatcher *dispatcher)
+bool apply_file(const struct config *config, struct scheduler *scheduler,
+                struct dispatcher *dispatcher)
 {
     struct buffer text;
     struct faults faults = {0};

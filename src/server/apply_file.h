@@ -1,7 +1,8 @@
 /*
  * apply_file - the task file given with --apply
  *
- * Read, checked and applied in one turn before the server listens. A wrong file stops the start, with line and column.
+ * Read, checked and applied in one turn before the server listens. A wrong file stops the start,
+ * with line and column.
  */
 #pragma once
 
@@ -11,5 +12,7 @@
 #include "scheduler/scheduler.h"
 #include "server/config.h"
 
-// True when there is no file to apply, or it was. Otherwise it has said on standard error what is wrong.
-bool apply_file(const struct config *config, struct scheduler *scheduler, struct dispatcher *dispatcher);
+// True when there is no file to apply, or it was. Otherwise it has said on standard error what is
+// wrong.
+bool apply_file(const struct config *config, struct scheduler *scheduler,
+                struct dispatcher *dispatcher);

@@ -64,11 +64,12 @@ static bool take_signals(struct house *h)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    return h->signals >= 0 && h->failed >= 0 ? true : complain("no descriptors left: %s", strerror(errno));
+    return h->signals >= 0 && h->failed >= 0 ? true
+                                             : complain("no descriptors left: %s", strerror(errno));
 }
 
-// Messages are made on one thread and freed on another: without this the heaps of the threads grow and shrink all the
-// time, and each time costs a system call.
+// Messages are made on one thread and freed on another: without this the heaps of the threads grow
+// and shrink all the time, and each time costs a system call.
 static void keep_heaps(void)
 {
     mallopt(M_TOP_PAD, 1 << 20);
@@ -170,7 +171,8 @@ static void say_listening(const struct house *h)
 // Waits for a signal or for the store to fail. True: a signal.
 static bool serve(const struct house *h)
 {
-    struct pollfd fds[] = {{.fd = h->signals, .events = POLLIN}, {.fd = h->failed, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = h->signals, .events = POLLIN},
+                           {.fd = h->failed, .events = POLLIN}};
     while (poll(fds, 2, -1) < 0)
         ;
     if (!(fds[0].revents & POLLIN))
@@ -212,7 +214,8 @@ static int run_house(struct house *h)
     snprintf(url, sizeof url, "http://%s%s%s:%d", bracket ? "[" : "", h->config.address,
              bracket ? "]" : "", h->config.port);
     bool up = open_store(h) && find_secret(h) && start_dispatcher(h, url) && start_scheduler(h) &&
-              apply_file(&h->config, h->scheduler, h->dispatcher) && start_front(h) && start_back(h);
+              apply_file(&h->config, h->scheduler, h->dispatcher) && start_front(h) &&
+              start_back(h);
     bool clean = false;
     if (up) {
         say_listening(h);
@@ -221,7 +224,8 @@ static int run_house(struct house *h)
     }
     take_down(h);
     if (up)
-        logline_say(wall_now(), LEVEL_INFO, "stopped", clean ? "in order" : "after a failure of the store");
+        logline_say(wall_now(), LEVEL_INFO, "stopped",
+                    clean ? "in order" : "after a failure of the store");
     return clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

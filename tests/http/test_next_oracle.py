@@ -36,17 +36,25 @@ ZONES = [
 ]
 
 # Begins its minute and its hour with something other than *: keeps to its local time.
-FIXED = """
+FIXED = (
+    """
 30 2 * * *|0 2 * * *|0 3 * * *|59 1 * * *|0 0 * * *|15 0 * * *|1 0 * * *|30 23 * * *|0 1 * * *|30 1 * * *|45 2 * * *
 0,30 2 * * *|0,15,30,45 2,3 * * *|0-59/20 0-5 * * *|0-59 2 * * *|0 0-23 * * *|15,45 0-23/2 * * *|30 2 * * SUN
 30 2 29-31 * *|0 0 1 * *|0 12 * * MON-FRI|30 1 * 3,10,11 *|30 2 1-31/2 * SUN|0 2 8-14 * +SUN|0 0 ? 10 ?|0 0 30 12 *
 0,30 30 2 * * *|59 59 1 * * *|0 30 1 * * * 2011-2037/3|@daily|@weekly|5-55/10 1-3 * 2-11 0,6,7
-""".replace("\n", "|").strip("|").split("|")
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
 
 # Begins one of them with *: follows elapsed time.
-ELAPSED = """
+ELAPSED = (
+    """
 */15 * * * *|0 * * * *|30 * * * *|*/20 2 * * *|0 */2 * * *|30 */3 * * SUN|7-57/10 *,3 * * *|@hourly|15 */30 * * * *
-""".replace("\n", "|").strip("|").split("|")
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
 
 EVERY_MINUTE = ["* * * * *", "*/1 0-23 * * *", "0-59 0-23 * * *"]
 
