@@ -18,7 +18,7 @@ def test_a_pause_says_who_when_and_why(server: Server) -> None:
         headers={"Punctual-Author": "ann@example.com"},
     )
     assert answer.status_code == 200, answer.text
-    paused = answer.json()["task"]["paused"]
+    paused = answer.json()["paused"]
     assert paused["by"] == "ann@example.com"
     assert paused["reason"] == "the customer asked"
     instant(paused["at"])

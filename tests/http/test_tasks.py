@@ -151,7 +151,7 @@ def test_a_deleted_task_is_gone_and_its_runs_stay(server: Server, receiver: Rece
     receiver.wait("/short")
     answer = server.api.delete("/v1/tasks/short")
     assert answer.status_code == 200
-    assert answer.json()["task"]["name"] == "short"
+    assert answer.json()["name"] == "short"
     assert isinstance(answer.json()["running"], list)
     problem(server.api.get("/v1/tasks/short"), 404)
     problem(server.api.delete("/v1/tasks/short"), 404)
