@@ -146,6 +146,14 @@ void writer_int(struct writer *w, int64_t n)
     buffer_int(w->to, n);
 }
 
+void writer_known(struct writer *w, int64_t n)
+{
+    if (n < 0)
+        writer_null(w);
+    else
+        writer_int(w, n);
+}
+
 void writer_real(struct writer *w, double n)
 {
     if (!isfinite(n)) {

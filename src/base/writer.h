@@ -34,7 +34,8 @@ void writer_text(struct writer *w, const char *text); // NULL writes null
 void writer_text_sized(struct writer *w, const char *text,
                        size_t size); // bytes that are not UTF-8 become U+FFFD
 void writer_int(struct writer *w, int64_t n);
-void writer_real(struct writer *w, double n); // NaN and infinity write null
+void writer_known(struct writer *w, int64_t n); // null where negative: unknown is null, never 0
+void writer_real(struct writer *w, double n);   // NaN and infinity write null
 void writer_bool(struct writer *w, bool b);
 void writer_null(struct writer *w);
 void writer_moment(struct writer *w, wall t); // RFC 3339, null where not set

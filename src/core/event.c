@@ -71,10 +71,7 @@ void event_attempt(struct buffer *journal, wall now, const char *task, const str
     writer_key(&w, "outcome");
     writer_text(&w, attempt_outcome_text(a->outcome));
     writer_key(&w, "status");
-    if (a->status < 0)
-        writer_null(&w);
-    else
-        writer_int(&w, a->status);
+    writer_known(&w, a->status);
     writer_key(&w, "response_time_ms");
     writer_ms(&w, a->response_time_us);
     writer_key(&w, "lateness_ms");
@@ -82,10 +79,7 @@ void event_attempt(struct buffer *journal, wall now, const char *task, const str
     writer_key(&w, "cache");
     writer_text(&w, cache_status_text(a->cache));
     writer_key(&w, "db_calls");
-    if (a->db_calls < 0)
-        writer_null(&w);
-    else
-        writer_int(&w, a->db_calls);
+    writer_known(&w, a->db_calls);
     if (a->error) {
         writer_key(&w, "error");
         writer_text(&w, a->error);

@@ -93,14 +93,6 @@ static void write_id(struct writer *w, run_id id)
     writer_text(w, id.value ? text : NULL);
 }
 
-static void write_number(struct writer *w, int64_t n)
-{
-    if (n < 0)
-        writer_null(w); // unknown is null, never 0
-    else
-        writer_int(w, n);
-}
-
 void attempt_write(struct writer *w, const struct attempt *a)
 {
     writer_object(w);
@@ -126,13 +118,13 @@ void attempt_write(struct writer *w, const struct attempt *a)
     writer_key(w, "outcome");
     writer_text(w, attempt_outcome_text(a->outcome));
     writer_key(w, "status");
-    write_number(w, a->status);
+    writer_known(w, a->status);
     writer_key(w, "error");
     writer_text(w, a->error);
     writer_key(w, "cache");
     writer_text(w, cache_status_text(a->cache));
     writer_key(w, "db_calls");
-    write_number(w, a->db_calls);
+    writer_known(w, a->db_calls);
     writer_key(w, "db_time_ms");
     writer_ms(w, a->db_time_us);
     writer_key(w, "response");
@@ -171,7 +163,7 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     writer_key(w, "task");
     writer_text(w, run->task_name);
     writer_key(w, "revision");
-    write_number(w, run->revision ? run->revision : -1);
+    writer_known(w, run->revision ? run->revision : -1);
     writer_key(w, "state");
     writer_text(w, run_state_text(run_state_at(run->state, run->due_at, now)));
     writer_key(w, "reason");

@@ -44,21 +44,14 @@ static void write_next(struct writer *w, const struct task_view *view, wall now)
     writer_end_array(w);
 }
 
-static void write_count(struct writer *w, const char *key, int64_t n)
-{
-    writer_key(w, key);
-    if (n < 0)
-        writer_null(w);
-    else
-        writer_int(w, n);
-}
-
 static void write_figures(struct writer *w, const struct task_figures *figures)
 {
     writer_key(w, "figures");
     writer_object(w);
-    write_count(w, "attempts", figures->attempts);
-    write_count(w, "failed", figures->failed);
+    writer_key(w, "attempts");
+    writer_known(w, figures->attempts);
+    writer_key(w, "failed");
+    writer_known(w, figures->failed);
     writer_key(w, "error_rate");
     if (figures->attempts > 0)
         writer_real(w, (double)figures->failed / (double)figures->attempts);
@@ -70,11 +63,15 @@ static void write_figures(struct writer *w, const struct task_figures *figures)
     writer_ms(w, figures->p95_us);
     writer_key(w, "cache");
     writer_object(w);
-    write_count(w, "warm", figures->cache_warm);
-    write_count(w, "cold", figures->cache_cold);
-    write_count(w, "unknown", figures->cache_unknown);
+    writer_key(w, "warm");
+    writer_known(w, figures->cache_warm);
+    writer_key(w, "cold");
+    writer_known(w, figures->cache_cold);
+    writer_key(w, "unknown");
+    writer_known(w, figures->cache_unknown);
     writer_end_object(w);
-    write_count(w, "db_calls_p50", figures->db_calls_p50);
+    writer_key(w, "db_calls_p50");
+    writer_known(w, figures->db_calls_p50);
     writer_end_object(w);
 }
 

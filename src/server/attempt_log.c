@@ -5,10 +5,7 @@
 static void write_number(struct writer *w, const char *key, int64_t n)
 {
     writer_key(w, key);
-    if (n < 0)
-        writer_null(w);
-    else
-        writer_int(w, n);
+    writer_known(w, n);
 }
 
 static void write_time(struct writer *w, const char *key, int64_t us)
