@@ -193,7 +193,7 @@ def a_lost_attempt_does_not_count(seen: Evidence) -> bool:
 
 
 def an_attempt_too_many(seen: Evidence) -> bool:
-    run = first_run(seen, lambda run: run["state"] == "failed")
+    run = first_run(seen, lambda run: len(run["attempts"]) == seen.max_attempts)
     if run:
         last = run["attempts"][-1]
         run["attempts"].append({**last, "number": last["number"] + 1, "fence": last["fence"] + 1})
