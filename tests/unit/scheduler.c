@@ -18,21 +18,22 @@ static struct order *orders[1000]; // what left the last turns, not yet reported
 static size_t order_count, abort_count;
 static int64_t journal_turn;
 
+static void forget_orders(void)
+{
+    while (order_count)
+        order_free(orders[--order_count]);
+    abort_count = 0;
+}
+
 static void start(void)
 {
+    forget_orders(); // of a test that has failed
     char why[256] = "";
     if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
         TEST_FAIL("cannot open the store: %s", why);
     struct scheduler_options options = scheduler_defaults;
     options.lane_limit = 10;
     CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
-}
-
-static void forget_orders(void)
-{
-    while (order_count)
-        order_free(orders[--order_count]);
-    abort_count = 0;
 }
 
 // What a crash leaves: nothing of the memory.
@@ -514,5 +515,64 @@ TEST(while_stopping_nothing_new_starts)
     CHECK_INT(0, order_count);
     end_world();
 }
+
+static void cancel(run_id run)
+{
+    struct message *m = message_new(MESSAGE_CANCEL_RUN);
+    m->run = run;
+    m->author = memory_text("anna");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+// The only attempt of a run: how it ended, and what is said about it.
+static enum attempt_outcome only_outcome(run_id run, char *ret_error, size_t size)
+{
+    struct reader *reader;
+    char why[200];
+    struct attempt *attempts = NULL;
+    size_t count = 0;
+    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
+    CHECK_INT(STATUS_OK, reader_list_attempts(reader, run, &attempts, &count));
+    reader_close(reader);
+    CHECK_INT(1, count);
+    enum attempt_outcome outcome = attempts[0].outcome;
+    CHECK_INT(1, attempts[0].number);
+    snprintf(ret_error, size, "%s", attempts[0].error ? attempts[0].error : "");
+    attempt_done(&attempts[0]);
+    free(attempts);
+    return outcome;
+}
+
+TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its_report)
+{
+    begin_world();
+    char error[100];
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    cancel(run);
+    stop();
+    start();
+    CHECK_INT(RUN_CANCELED, state_of(run));
+    CHECK_INT(ATTEMPT_CANCELED, only_outcome(run, error, sizeof error));
+    CHECK_TEXT("canceled while it was under way", error);
+    end_world();
+}
+
+TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
+{
+    begin_world();
+    char error[100];
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    cancel(run);
+    report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(RUN_CANCELED, state_of(run));
+    CHECK_INT(ATTEMPT_SUCCEEDED, only_outcome(run, error, sizeof error));
+    CHECK_TEXT("", error);
+    end_world();
+}
+
+#define SPRING \
+    (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
 
 TESTS_MAIN
