@@ -575,4 +575,24 @@ TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
 #define SPRING \
     (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
 
+static void check_held(const char *line)
+{
+    struct message *m = message_new(MESSAGE_METRICS);
+    turn(m);
+    CHECK_HAS(line, m->reply.body.data);
+    message_free(m);
+}
+
+TEST(what_is_held_in_memory_is_not_loaded_again)
+{
+    begin_world();
+    turn(NULL);
+    for (int i = 0; i < 5; i++)
+        ask(NULL, "{" HOOK "}", (wall){T0 + 55 * SECOND});
+    check_held("punctual_due_held 5\n");
+    pass_until((wall){T0 + 40 * SECOND}); // the next stretch has been loaded
+    check_held("punctual_due_held 5\n");
+    end_world();
+}
+
 TESTS_MAIN
