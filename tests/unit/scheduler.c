@@ -572,6 +572,24 @@ TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
     end_world();
 }
 
+TEST(runs_that_wait_follow_their_task_to_its_new_endpoint_and_its_limit)
+{
+    begin_world();
+    put("job", "{" HOOK "}");
+    for (int i = 0; i < 50; i++)
+        ask("job", NULL, WALL_NONE);
+    CHECK_INT(10, order_count);
+    put("job", "{" OTHER "}");
+    for (int i = 0; i < 10; i++)
+        report(ATTEMPT_SUCCEEDED);
+    pass_until(wall_plus(now, SECOND));
+    CHECK_INT(10, order_count); // all to the new endpoint
+    for (int i = 0; i < 40; i++)
+        report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(50, count(RUN_SUCCEEDED));
+    end_world();
+}
+
 #define SPRING \
     (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
 
