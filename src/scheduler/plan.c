@@ -32,14 +32,30 @@ static enum status move_cursor(struct scheduler *s, const struct schedule *sched
     return status;
 }
 
+// What is claimed ahead of its time goes out, whatever the edit says, and is not made once more.
+static wall behind_claimed(const struct scheduler *s, wall now, int64_t task)
+{
+    uint64_t key;
+    void *value;
+    wall after = now;
+    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
+        const struct flight *flight = value;
+        if (flight->task_id == task && flight->occurrence.us > after.us)
+            after = flight->occurrence;
+    }
+    return after;
+}
+
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task)
 {
+    bool is_new = record->revision == 1; // nothing of it can be under way
+    wall after = is_new ? now : behind_claimed(s, now, record->id);
     enum status status = store_drop_cursors(s->store, record->id);
     for (size_t i = 0; i < task->schedule_count && status == STATUS_OK; i++) {
         struct cursor cursor = {
             .task = record->id, .schedule = (int)i, .generation = record->generation};
-        status = move_cursor(s, &task->schedules[i], &cursor, now);
+        status = move_cursor(s, &task->schedules[i], &cursor, after);
     }
     return status;
 }

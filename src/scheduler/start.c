@@ -63,6 +63,7 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     struct flight *flight = memory_new(sizeof *flight);
     *flight = (struct flight){.run = run->id,
                               .task_id = run->task,
+                              .occurrence = run->generation ? run->scheduled_for : WALL_NONE,
                               .lane = task->lane,
                               .task = task_hold(task)};
     map_put(&s->flights, (uint64_t)run->id.value, flight);

@@ -21,6 +21,7 @@
 struct flight {
     run_id run;
     int64_t task_id; // 0: a one-off
+    wall occurrence; // nominal instant, where a schedule made it; else WALL_NONE
     uint64_t lane;
     struct task *task; // a reference: the definition this attempt was made with
 };

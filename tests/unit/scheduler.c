@@ -590,6 +590,22 @@ TEST(runs_that_wait_follow_their_task_to_its_new_endpoint_and_its_limit)
     end_world();
 }
 
+TEST(an_occurrence_claimed_before_an_edit_is_not_made_again_by_it)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    pass_until((wall){T0 + MINUTE - 10 * MILLISECOND});
+    CHECK_INT(1, order_count); // claimed, to be sent at the minute
+    put("job", "{\"schedule\":{\"every\":\"30s\"}," HOOK "}");
+    pass_until((wall){T0 + MINUTE + SECOND});
+    CHECK_INT(1, order_count);
+    report(ATTEMPT_SUCCEEDED);
+    pass_until((wall){T0 + MINUTE + 30 * SECOND});
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + MINUTE + 30 * SECOND, orders[0]->scheduled_for.us);
+    end_world();
+}
+
 #define SPRING \
     (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
 
