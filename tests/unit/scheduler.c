@@ -609,6 +609,50 @@ TEST(an_occurrence_claimed_before_an_edit_is_not_made_again_by_it)
 #define SPRING \
     (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
 
+TEST(a_time_that_is_skipped_in_a_gap_takes_no_other_schedules_occurrence_with_it)
+{
+    begin_world();
+    now.us = SPRING - 12 * HOUR;
+    put("job", "{\"schedule\":[{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
+               "\"dst_gap\":\"skip\"},"
+               "{\"cron\":\"0 3 * * *\",\"timezone\":\"Europe/Berlin\"}]," HOOK "}");
+    pass_until((wall){SPRING + MINUTE});
+    CHECK_INT(1, order_count);
+    CHECK_INT(SPRING, orders[0]->scheduled_for.us);
+    CHECK_INT(0, count(RUN_SKIPPED));
+    end_world();
+}
+
+TEST(after_an_outage_only_the_latest_of_all_a_tasks_schedules_runs)
+{
+    begin_world();
+    put("job", "{\"schedule\":[{\"every\":\"1h\"},{\"every\":\"40m\"}]," HOOK "}");
+    stop();
+    now.us = T0 + 165 * MINUTE; // 40, 60, 80, 120 and 160 are missed
+    start();
+    pass_until(now);
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + 160 * MINUTE, orders[0]->scheduled_for.us);
+    CHECK_INT(4, count(RUN_MISSED));
+    end_world();
+}
+
+TEST(after_an_outage_the_latest_that_is_not_skipped_runs)
+{
+    begin_world();
+    now.us = SPRING - 2 * DAY;
+    put("job", "{\"schedule\":{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
+               "\"dst_gap\":\"skip\"}," HOOK "}");
+    stop();
+    now.us = SPRING + HOUR;
+    start();
+    pass_until(now);
+    CHECK_INT(1, order_count);
+    CHECK_INT(SPRING - DAY + 30 * MINUTE, orders[0]->scheduled_for.us);
+    CHECK_INT(1, count(RUN_SKIPPED));
+    end_world();
+}
+
 static void check_held(const char *line)
 {
     struct message *m = message_new(MESSAGE_METRICS);
