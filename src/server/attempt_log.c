@@ -48,3 +48,17 @@ void attempt_log(struct buffer *lines, wall now, const char *task, const struct 
     write_time(&line.w, "db_time_ms", a->db_time_us);
     logline_keep(&line, lines);
 }
+
+void attempts_log(wall now, struct letter *attempts)
+{
+    struct buffer lines;
+    buffer_init(&lines, 16 << 20);
+    while (attempts) {
+        struct message *m = (struct message *)attempts;
+        attempts = attempts->next;
+        attempt_log(&lines, now, m->task ? m->task->name : NULL, &m->attempt);
+        message_free(m);
+    }
+    logline_flush(&lines);
+    buffer_done(&lines);
+}

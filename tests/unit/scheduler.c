@@ -15,14 +15,14 @@ static struct store *store;
 static struct scheduler *scheduler;
 static wall now;
 static struct order *orders[1000]; // what left the last turns, not yet reported
-static size_t order_count, abort_count;
+static size_t order_count, abort_count, lost_count;
 static int64_t journal_turn;
 
 static void forget_orders(void)
 {
     while (order_count)
         order_free(orders[--order_count]);
-    abort_count = 0;
+    abort_count = lost_count = 0;
 }
 
 static void start(void)
@@ -84,6 +84,7 @@ static void turn(struct message *m)
     while (out.attempts) {
         struct message *report = (struct message *)out.attempts;
         out.attempts = report->letter.next;
+        lost_count += report->attempt.outcome == ATTEMPT_LOST;
         message_free(report);
     }
     journal_turn = out.journal_turn;
@@ -283,6 +284,10 @@ TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
     stop();
     start();
     CHECK_INT(RUN_WAITING, state_of(run));
+    turn(NULL);
+    CHECK_INT(1, lost_count); // it leaves with the first turn, for the log
+    turn(NULL);
+    CHECK_INT(1, lost_count);
     pass_until(wall_plus(now, 2 * SECOND));
     CHECK_INT(1, order_count);
     CHECK_INT(2, orders[0]->number);
