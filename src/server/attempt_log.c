@@ -31,6 +31,11 @@ void attempt_log(struct buffer *lines, wall now, const char *task, const struct 
     writer_key(&line.w, "task");
     writer_text(&line.w, task);
     write_number(&line.w, "number", a->number);
+    write_number(&line.w, "fence", a->fence);
+    writer_key(&line.w, "node");
+    writer_text(&line.w, a->node);
+    writer_key(&line.w, "started_at");
+    writer_moment(&line.w, a->started_at);
     writer_key(&line.w, "outcome");
     writer_text(&line.w, attempt_outcome_text(a->outcome));
     write_number(&line.w, "status", a->status);
