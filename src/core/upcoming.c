@@ -7,22 +7,32 @@ void upcoming_begin(struct upcoming *u, const struct task *task, wall after)
         u->left[i] = schedule_next(&task->schedules[i], after, &u->heads[i]);
 }
 
+// Where several mean the same instant that is one occurrence: the first in the list that does not
+// skip it.
+static bool comes_before(const struct occurrence *a, const struct occurrence *b)
+{
+    if (a->nominal.us != b->nominal.us)
+        return a->nominal.us < b->nominal.us;
+    return a->dst != DST_SKIPPED && b->dst == DST_SKIPPED;
+}
+
 bool upcoming_next(struct upcoming *u, struct upcoming_item *ret)
 {
     int first = -1;
     for (int i = 0; i < TASK_SCHEDULES_MAX; i++)
-        if (u->left[i] && (first < 0 || u->heads[i].nominal.us < u->heads[first].nominal.us))
+        if (u->left[i] && (first < 0 || comes_before(&u->heads[i], &u->heads[first])))
             first = i;
     if (first < 0)
         return false;
-    const struct schedule *schedule = &u->task->schedules[first];
     struct occurrence at = u->heads[first];
     *ret = (struct upcoming_item){
         .nominal = at.nominal,
-        .effective = schedule_effective(schedule, u->task->name, at.nominal),
+        .effective = schedule_effective(&u->task->schedules[first], u->task->name, at.nominal),
         .schedule = first,
         .dst = at.dst,
     };
-    u->left[first] = schedule_next(schedule, at.nominal, &u->heads[first]);
+    for (int i = 0; i < TASK_SCHEDULES_MAX; i++)
+        if (u->left[i] && u->heads[i].nominal.us == at.nominal.us)
+            u->left[i] = schedule_next(&u->task->schedules[i], at.nominal, &u->heads[i]);
     return true;
 }

@@ -75,7 +75,9 @@ enum status due_load(struct due *due, struct store *store, wall now)
         due->edge = rows[count - 1].due_at;
         due->edge_id = rows[count - 1].run;
     }
-    if (count < CHUNK)
-        due->covered = until;
+    if (count < CHUNK) { // nothing is left up to there, and what comes is held at once
+        due->covered = due->edge = until;
+        due->edge_id = (run_id){INT64_MAX};
+    }
     return STATUS_OK;
 }

@@ -32,17 +32,61 @@ static enum status move_cursor(struct scheduler *s, const struct schedule *sched
     return status;
 }
 
+// What is claimed ahead of its time goes out, whatever the edit says, and is not made once more.
+static wall behind_claimed(const struct scheduler *s, wall now, int64_t task)
+{
+    uint64_t key;
+    void *value;
+    wall after = now;
+    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
+        const struct flight *flight = value;
+        if (flight->task_id == task && flight->occurrence.us > after.us)
+            after = flight->occurrence;
+    }
+    return after;
+}
+
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task)
 {
+    bool is_new = record->revision == 1; // nothing of it can be under way
+    wall after = is_new ? now : behind_claimed(s, now, record->id);
     enum status status = store_drop_cursors(s->store, record->id);
     for (size_t i = 0; i < task->schedule_count && status == STATUS_OK; i++) {
         struct cursor cursor = {
             .task = record->id, .schedule = (int)i, .generation = record->generation};
-        status = move_cursor(s, &task->schedules[i], &cursor, now);
+        status = move_cursor(s, &task->schedules[i], &cursor, after);
     }
     return status;
 }
+
+// --- a task's schedules together ---
+
+// Whether any of them has an occurrence after `t` that is due by now, and not to be skipped.
+static bool later_one_due(const struct task *task, wall t, wall now)
+{
+    for (size_t i = 0; i < task->schedule_count; i++) {
+        struct occurrence next = {.nominal = t};
+        while (schedule_next(&task->schedules[i], next.nominal, &next) && next.nominal.us <= now.us)
+            if (next.dst != DST_SKIPPED)
+                return true;
+    }
+    return false;
+}
+
+// Whether one of them asks for this instant itself: then it is an occurrence, though another one
+// would skip it.
+static bool is_wanted(const struct task *task, wall t)
+{
+    struct occurrence next;
+    for (size_t i = 0; i < task->schedule_count; i++)
+        if (schedule_next(&task->schedules[i], wall_plus(t, -1), &next) &&
+            next.nominal.us == t.us && next.dst != DST_SKIPPED)
+            return true;
+    return false;
+}
+
+// --- one occurrence ---
 
 // What is to be done about an occurrence whose time has come.
 struct decision {
@@ -52,7 +96,7 @@ struct decision {
 };
 
 static struct decision decide(const struct scheduler *s, wall now, const struct known_task *known,
-                              const struct occurrence *occurrence, bool another_due)
+                              const struct occurrence *occurrence)
 {
     const struct task_record *record = &known->record;
     bool outage =
@@ -66,7 +110,7 @@ static struct decision decide(const struct scheduler *s, wall now, const struct 
     } else if (occurrence->dst == DST_SKIPPED) {
         d.state = RUN_SKIPPED;
         snprintf(d.reason, sizeof d.reason, "%s", dst_note_text(DST_SKIPPED));
-    } else if (outage && another_due) {
+    } else if (outage && later_one_due(known->task, occurrence->nominal, now)) {
         d.state = RUN_MISSED;
         snprintf(d.reason, sizeof d.reason,
                  "the server was not running, or behind, when it was due; of those missed only the "
@@ -78,10 +122,9 @@ static struct decision decide(const struct scheduler *s, wall now, const struct 
 }
 
 static void record_occurrence(struct scheduler *s, wall now, const struct known_task *known,
-                              const struct schedule *schedule, const struct occurrence *occurrence,
-                              bool another_due)
+                              const struct schedule *schedule, const struct occurrence *occurrence)
 {
-    struct decision d = decide(s, now, known, occurrence, another_due);
+    struct decision d = decide(s, now, known, occurrence);
     bool runs = d.state == RUN_SCHEDULED;
     struct run run = {
         .id = id_next(&s->ids, now),
@@ -122,14 +165,13 @@ static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *
         (size_t)cursor.schedule >= known->task->schedule_count)
         return;
     const struct schedule *schedule = &known->task->schedules[cursor.schedule];
-    struct occurrence occurrence, next;
+    struct occurrence occurrence;
     // The note on daylight saving belongs to the instant: asking again for it gives the same.
     if (!schedule_next(schedule, wall_plus(cursor.next_at, -1), &occurrence) ||
         occurrence.nominal.us != cursor.next_at.us)
         occurrence = (struct occurrence){cursor.next_at, DST_NONE};
-    bool another_due =
-        schedule_next(schedule, occurrence.nominal, &next) && next.nominal.us <= now.us;
-    record_occurrence(s, now, known, schedule, &occurrence, another_due);
+    if (occurrence.dst != DST_SKIPPED || !is_wanted(known->task, occurrence.nominal))
+        record_occurrence(s, now, known, schedule, &occurrence);
     if (!s->broken)
         went_well(s, move_cursor(s, schedule, &cursor, occurrence.nominal));
 }

@@ -12,16 +12,16 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     enum status status = known_definition(&s->known, run->revision_id, &task);
     if (status != STATUS_OK)
         return status;
-    struct attempt attempt;
-    attempt_init(&attempt);
-    attempt.run = run->id;
-    attempt.number = run->attempts;
-    attempt.fence = run->fence;
-    attempt.started_at = run->attempt_started_at;
-    attempt.outcome = ATTEMPT_LOST;
-    attempt.error = memory_text("the server stopped in the middle of this attempt");
-    finish_attempt(s, now, &attempt, task, run->task);
-    attempt_done(&attempt);
+    struct message *m = message_new(MESSAGE_REPORT);
+    m->task = task_hold(task);
+    m->attempt.run = run->id;
+    m->attempt.number = run->attempts;
+    m->attempt.fence = run->fence;
+    m->attempt.started_at = run->attempt_started_at;
+    m->attempt.outcome = ATTEMPT_LOST;
+    m->attempt.error = memory_text("the server stopped in the middle of this attempt");
+    finish_attempt(s, now, &m->attempt, task, run->task);
+    send_attempt(s, m); // leaves with the first turn
     return s->broken ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -46,7 +46,6 @@ enum status recover_lost_runs(struct scheduler *s, wall now)
     size_t count = CHUNK;
     enum status status = STATUS_OK;
     s->attempts_end = &s->attempts;
-    s->orders_end = &s->orders;
     while (status == STATUS_OK && count == CHUNK) {
         buffer_clear(&s->journal);
         status = store_begin(s->store);

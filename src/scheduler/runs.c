@@ -194,20 +194,38 @@ static bool find_run(struct scheduler *s, struct message *m, struct run *ret)
     return went_well(s, status);
 }
 
+// The attempt under way is recorded at once: where the server dies before its report, no number is
+// missing. The report says more and takes this row's place.
+static enum status cancel_running(struct scheduler *s, wall now, const struct run *run,
+                                  const struct verdict *verdict)
+{
+    struct attempt attempt;
+    attempt_init(&attempt);
+    attempt.run = run->id;
+    attempt.number = run->attempts;
+    attempt.fence = run->fence;
+    attempt.started_at = run->attempt_started_at;
+    attempt.outcome = ATTEMPT_CANCELED;
+    attempt.error = memory_text("canceled while it was under way");
+    enum status status = store_finish_attempt(s->store, &attempt, verdict, now);
+    attempt_done(&attempt);
+    struct order *order = memory_new(sizeof *order);
+    order->kind = ORDER_ABORT;
+    order->run = run->id;
+    send_order(s, order);
+    return status;
+}
+
 static void cancel(struct scheduler *s, wall now, struct message *m, struct run *run)
 {
-    char reason[200];
-    bool running = run->state == RUN_RUNNING;
-    snprintf(reason, sizeof reason, "canceled by %.60s%s%.120s", m->author ? m->author : "somebody",
-             m->note ? ": " : "", m->note ? m->note : "");
-    if (!went_well(s, store_end_run(s->store, run->id, RUN_CANCELED, reason, now)))
+    struct verdict verdict = {.state = RUN_CANCELED, .due_at = WALL_NONE};
+    const char *reason = verdict.reason;
+    snprintf(verdict.reason, sizeof verdict.reason, "canceled by %.60s%s%.120s",
+             m->author ? m->author : "somebody", m->note ? ": " : "", m->note ? m->note : "");
+    if (!went_well(s, run->state == RUN_RUNNING
+                          ? cancel_running(s, now, run, &verdict)
+                          : store_end_run(s->store, run->id, RUN_CANCELED, reason, now)))
         return;
-    if (running) {
-        struct order *order = memory_new(sizeof *order);
-        order->kind = ORDER_ABORT;
-        order->run = run->id;
-        send_order(s, order);
-    }
     note_run(s, now, &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason},
              run->task);
     run->state = RUN_CANCELED;

@@ -63,6 +63,25 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     return status;
 }
 
+static void free_chain(struct letter **chain, void (*let_go)(struct letter *))
+{
+    while (*chain) {
+        struct letter *letter = *chain;
+        *chain = letter->next;
+        let_go(letter);
+    }
+}
+
+static void free_order_letter(struct letter *letter)
+{
+    order_free((struct order *)letter);
+}
+
+static void free_report_letter(struct letter *letter)
+{
+    message_free((struct message *)letter);
+}
+
 void scheduler_free(struct scheduler *s)
 {
     if (!s)
@@ -73,6 +92,7 @@ void scheduler_free(struct scheduler *s)
         task_drop(((struct flight *)value)->task);
         free(value);
     }
+    free_chain(&s->attempts, free_report_letter);
     map_done(&s->flights);
     heap_done(&s->cursors);
     due_done(&s->due);
@@ -112,6 +132,11 @@ void send_order(struct scheduler *s, struct order *order)
     chain(&s->orders_end, &order->letter);
 }
 
+void send_attempt(struct scheduler *s, struct message *report)
+{
+    chain(&s->attempts_end, &report->letter);
+}
+
 void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id)
 {
     event_run(&s->journal, now, event);
@@ -126,7 +151,7 @@ static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
         s->metrics.messages++;
         if (m->kind == MESSAGE_REPORT) {
             take_report(s, now, m);
-            chain(&s->attempts_end, &m->letter);
+            send_attempt(s, m);
             continue;
         }
         if (!s->broken)
@@ -145,20 +170,6 @@ static void keep_journal(struct scheduler *s, wall now)
             s, store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED_A_TURN));
 }
 
-static void free_chain(struct letter **chain, void (*let_go)(struct letter *))
-{
-    while (*chain) {
-        struct letter *letter = *chain;
-        *chain = letter->next;
-        let_go(letter);
-    }
-}
-
-static void free_order_letter(struct letter *letter)
-{
-    order_free((struct order *)letter);
-}
-
 // Nothing of the turn has happened: everybody who asked is told so, and no order leaves.
 static void undo(struct scheduler *s)
 {
@@ -173,10 +184,9 @@ static void undo(struct scheduler *s)
 // before the commit, so no client ever hears of something that a crash could undo.
 enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, struct outbox *ret)
 {
-    s->replies = s->orders = s->attempts = NULL;
+    s->replies = s->orders = NULL;
     s->replies_end = &s->replies;
     s->orders_end = &s->orders;
-    s->attempts_end = &s->attempts;
     buffer_clear(&s->journal);
     s->metrics.turns++;
 
@@ -201,6 +211,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
                            .orders = s->orders,
                            .attempts = s->attempts,
                            .journal_turn = s->turn};
+    s->attempts = NULL;
+    s->attempts_end = &s->attempts;
     return s->broken ? STATUS_FAILED : STATUS_OK;
 }
 

@@ -35,11 +35,11 @@ void scheduler_free(struct scheduler *s);
 
 // What leaves a turn. Chains of letters; the caller hands them on.
 struct outbox {
-    struct letter *replies; // struct message, to those who sent them
-    struct letter *orders;  // struct order, to the dispatcher
-    struct letter
-        *attempts;        // struct message of kind MESSAGE_REPORT, for the log; message_free each
-    int64_t journal_turn; // the newest turn in the journal that readers can see
+    struct letter *replies;  // struct message, to those who sent them
+    struct letter *orders;   // struct order, to the dispatcher
+    struct letter *attempts; // struct message of kind MESSAGE_REPORT, for the log; message_free
+                             // each. The first turn's also has what was found lost at the start.
+    int64_t journal_turn;    // the newest turn in the journal that readers can see
     int64_t commit_us; // not filled here: the roof's measure goes in through scheduler_commit_took
 };
 

@@ -61,8 +61,11 @@ static struct order *order_for(const struct run *run, struct task *task)
 static void take_off(struct scheduler *s, wall now, const struct run *run, struct task *task)
 {
     struct flight *flight = memory_new(sizeof *flight);
-    *flight = (struct flight){
-        .run = run->id, .task_id = run->task, .lane = task->lane, .task = task_hold(task)};
+    *flight = (struct flight){.run = run->id,
+                              .task_id = run->task,
+                              .occurrence = run->generation ? run->scheduled_for : WALL_NONE,
+                              .lane = task->lane,
+                              .task = task_hold(task)};
     map_put(&s->flights, (uint64_t)run->id.value, flight);
     lane_started(&s->lanes, task->lane);
     send_order(s, order_for(run, task));
@@ -74,24 +77,29 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
              run->task);
 }
 
-static void start_run(struct scheduler *s, wall now, wall until, run_id id)
+static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t lane)
 {
-    struct run run;
     struct task *task;
     int64_t revision_id;
+    if (!went_well(s, definition_of(s, run, &task, &revision_id)))
+        return; // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed
+    if (task->lane != lane) // given another endpoint since it was noted: that one's limit counts
+        lane_add(&s->lanes, task->lane, run->due_at, run->id);
+    else if (went_well(s,
+                       store_start_run(s->store, run->id, start_of(run, now), revision_id, lane)))
+        take_off(s, now, run, task);
+}
+
+static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
+{
+    struct run run;
     enum status status = store_find_run(s->store, id, &run);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    if (pending && run.due_at.us <= until.us) {
-        status = definition_of(s, &run, &task, &revision_id);
-        if (status == STATUS_OK)
-            status = store_start_run(s->store, id, start_of(&run, now), revision_id, task->lane);
-        if (went_well(s, status))
-            take_off(s, now, &run, task);
-        // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed.
-    }
+    if (pending && run.due_at.us <= until.us)
+        claim(s, now, &run, lane);
     run_done(&run);
 }
 
@@ -109,5 +117,5 @@ void start_due_runs(struct scheduler *s, wall now)
          i < STARTS_A_TURN && !s->broken && s->flights.count < (size_t)s->options.total_limit &&
          lanes_take(&s->lanes, &run, &lane);
          i++)
-        start_run(s, now, until, run);
+        start_run(s, now, until, run, lane);
 }

@@ -21,6 +21,7 @@
 struct flight {
     run_id run;
     int64_t task_id; // 0: a one-off
+    wall occurrence; // nominal instant, where a schedule made it; else WALL_NONE
     uint64_t lane;
     struct task *task; // a reference: the definition this attempt was made with
 };
@@ -61,7 +62,7 @@ struct scheduler {
     struct buffer journal;
     struct letter *replies, **replies_end;
     struct letter *orders, **orders_end;
-    struct letter *attempts, **attempts_end;
+    struct letter *attempts, **attempts_end; // and, before the first turn, what was found lost
 
     struct metrics metrics;
 };
@@ -72,6 +73,7 @@ bool went_well(struct scheduler *s, enum status status);
 void refuse(struct message *m, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void send_order(struct scheduler *s, struct order *order);
+void send_attempt(struct scheduler *s, struct message *report);
 // Tells the journal and the metrics that a run has entered a state.
 void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id);
 

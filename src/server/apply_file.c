@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/now.h"
 #include "core/yaml.h"
+#include "server/attempt_log.h"
 
 #define FILE_MAX (8 << 20)
 
@@ -88,6 +89,7 @@ static bool apply(const char *path, struct task_set *set, struct scheduler *sche
     m->note = memory_text(path);
     enum status status = scheduler_turn(scheduler, wall_now(), &m->letter, &out);
     mailbox_post_all(dispatcher_orders(dispatcher), out.orders);
+    attempts_log(wall_now(), out.attempts);
     if (status == STATUS_OK)
         logline_say(wall_now(), LEVEL_INFO, "applied", "%zu tasks of %s", m->set.count, path);
     else

@@ -28,6 +28,11 @@ void attempt_log(struct buffer *lines, wall now, const char *task, const struct 
     writer_key(&line.w, "task");
     writer_text(&line.w, task);
     write_number(&line.w, "number", a->number);
+    write_number(&line.w, "fence", a->fence);
+    writer_key(&line.w, "node");
+    writer_text(&line.w, a->node);
+    writer_key(&line.w, "started_at");
+    writer_moment(&line.w, a->started_at);
     writer_key(&line.w, "outcome");
     writer_text(&line.w, attempt_outcome_text(a->outcome));
     write_number(&line.w, "status", a->status);
@@ -44,4 +49,18 @@ void attempt_log(struct buffer *lines, wall now, const char *task, const struct 
     write_number(&line.w, "db_calls", a->db_calls);
     write_time(&line.w, "db_time_ms", a->db_time_us);
     logline_keep(&line, lines);
+}
+
+void attempts_log(wall now, struct letter *attempts)
+{
+    struct buffer lines;
+    buffer_init(&lines, 16 << 20);
+    while (attempts) {
+        struct message *m = (struct message *)attempts;
+        attempts = attempts->next;
+        attempt_log(&lines, now, m->task ? m->task->name : NULL, &m->attempt);
+        message_free(m);
+    }
+    logline_flush(&lines);
+    buffer_done(&lines);
 }

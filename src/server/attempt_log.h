@@ -6,7 +6,9 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "core/attempt.h"
+#include "core/message.h"
 
 // Appends the line. `task` is NULL for a one-off.
 void attempt_log(struct buffer *lines, wall now, const char *task, const struct attempt *attempt);
+// A whole outbox's attempts: their lines go out, and the messages are freed.
+void attempts_log(wall now, struct letter *attempts);

@@ -21,7 +21,14 @@ static const char *const texts[STATEMENTS] = {
          " lateness_us, response_time_us, dns_us, connect_us, tls_us, first_byte_us,"
          " db_calls, db_time_us, node, error, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
          " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
-         " ON CONFLICT (run_id, number) DO NOTHING"),
+         // 6: recorded when its run was canceled; the report knows better.
+         " ON CONFLICT (run_id, number) DO UPDATE SET started_at = excluded.started_at,"
+         " outcome = excluded.outcome, status = excluded.status, cache = excluded.cache,"
+         " lateness_us = excluded.lateness_us, response_time_us = excluded.response_time_us,"
+         " dns_us = excluded.dns_us, connect_us = excluded.connect_us, tls_us = excluded.tls_us,"
+         " first_byte_us = excluded.first_byte_us, db_calls = excluded.db_calls,"
+         " db_time_us = excluded.db_time_us, node = excluded.node, error = excluded.error,"
+         " response = excluded.response WHERE outcome = 6"),
     // ?2 has a bit for each state that may be left. attempt_started_at stays: the attempt under way
     // is still to be reported.
     [END] = ("UPDATE runs SET state = ?3, reason = ?4, finished_at = ?5"

@@ -137,7 +137,8 @@ enum status store_start_run(struct store *store, run_id id, wall at, int64_t rev
 // Records a finished attempt and, unless the run is final already, moves the run by the verdict
 // (finished_at = now for a final state). STATUS_CONFLICT where the run did not move: it was final
 // (the attempt is recorded), or this is not the report of its latest attempt by number and fence,
-// or came before (nothing is written). STATUS_NOT_FOUND.
+// or came before (nothing is written; one recorded as canceled gives way to its report).
+// STATUS_NOT_FOUND.
 enum status store_finish_attempt(struct store *store, const struct attempt *attempt,
                                  const struct verdict *verdict, wall now);
 // scheduled, waiting or running -> `state` (final) with a reason. STATUS_CONFLICT where that move

@@ -101,6 +101,10 @@ def test_each_attempt_is_one_line_of_the_log(server: Server, receiver: Receiver)
 
     first, second = wait_for(lines, "two log lines")
     assert first["task"] == second["task"] == "logged"
+    # What can be read back of an attempt stands in its line, too: all but the response.
+    for line, attempt in zip((first, second), wait_final(server, run["id"])["attempts"], strict=True):
+        measures = {name: attempt[name] for name in attempt if name not in ("phases", "response")} | attempt["phases"]
+        assert {name: line.get(name, "missing") for name in measures} == measures
     assert (first["outcome"], second["outcome"]) == ("failed", "succeeded")
     assert first["cache"] == "unknown"
     assert first["db_calls"] is None

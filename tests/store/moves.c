@@ -176,6 +176,52 @@ TEST(a_report_after_the_run_was_canceled_is_kept_and_moves_nothing)
     store_close(store);
 }
 
+TEST(an_attempt_recorded_as_canceled_gives_way_to_its_report_once)
+{
+    struct store *store = suite_new();
+    struct reader *reader = suite_reader();
+    struct run run = one_off(5, 1), found;
+    struct attempt early = attempt_at(5, 1, 1), late = attempt_at(5, 1, 1), again = late;
+    struct attempt stale = attempt_at(5, 1, 0), *attempts = NULL;
+    struct verdict canceled = {RUN_CANCELED, {INT64_MIN}, "by ann"};
+    struct verdict done = {.state = RUN_SUCCEEDED};
+    size_t count = 0;
+    early.outcome = ATTEMPT_CANCELED;
+    late.outcome = stale.outcome = ATTEMPT_SUCCEEDED;
+    late.status = 204;
+    late.db_calls = 7;
+    again.outcome = ATTEMPT_FAILED;
+    add_runs(store, &run, 1);
+    BEGIN();
+    OK(store_start_run(store, run.id, at(2), 0, 1));
+    OK(store_finish_attempt(store, &early, &canceled, at(3)));
+    COMMIT();
+    BEGIN();
+    CHECK_INT(STATUS_CONFLICT, store_finish_attempt(store, &stale, &done, at(4)));
+    OK(reader_list_attempts(reader, run.id, &attempts, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(ATTEMPT_CANCELED, attempts[0].outcome);
+    attempt_done(&attempts[0]);
+    free(attempts);
+    CHECK_INT(STATUS_CONFLICT, store_finish_attempt(store, &late, &done, at(4)));
+    CHECK_INT(STATUS_CONFLICT, store_finish_attempt(store, &again, &done, at(5)));
+    COMMIT();
+    OK(store_find_run(store, run.id, &found));
+    CHECK_INT(RUN_CANCELED, found.state);
+    CHECK_TEXT("by ann", found.reason);
+    CHECK_INT(at(3).us, found.finished_at.us);
+    run_done(&found);
+    OK(reader_list_attempts(reader, run.id, &attempts, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(ATTEMPT_SUCCEEDED, attempts[0].outcome);
+    CHECK_INT(204, attempts[0].status);
+    CHECK_INT(7, attempts[0].db_calls);
+    attempt_done(&attempts[0]);
+    free(attempts);
+    reader_close(reader);
+    store_close(store);
+}
+
 TEST(a_report_that_is_not_of_the_latest_attempt_changes_nothing)
 {
     static const struct {

@@ -15,24 +15,25 @@ static struct store *store;
 static struct scheduler *scheduler;
 static wall now;
 static struct order *orders[1000]; // what left the last turns, not yet reported
-static size_t order_count, abort_count;
+static size_t order_count, abort_count, lost_count;
 static int64_t journal_turn;
+
+static void forget_orders(void)
+{
+    while (order_count)
+        order_free(orders[--order_count]);
+    abort_count = lost_count = 0;
+}
 
 static void start(void)
 {
+    forget_orders(); // of a test that has failed
     char why[256] = "";
     if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
         TEST_FAIL("cannot open the store: %s", why);
     struct scheduler_options options = scheduler_defaults;
     options.lane_limit = 10;
     CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
-}
-
-static void forget_orders(void)
-{
-    while (order_count)
-        order_free(orders[--order_count]);
-    abort_count = 0;
 }
 
 // What a crash leaves: nothing of the memory.
@@ -83,6 +84,7 @@ static void turn(struct message *m)
     while (out.attempts) {
         struct message *report = (struct message *)out.attempts;
         out.attempts = report->letter.next;
+        lost_count += report->attempt.outcome == ATTEMPT_LOST;
         message_free(report);
     }
     journal_turn = out.journal_turn;
@@ -282,6 +284,10 @@ TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
     stop();
     start();
     CHECK_INT(RUN_WAITING, state_of(run));
+    turn(NULL);
+    CHECK_INT(1, lost_count); // it leaves with the first turn, for the log
+    turn(NULL);
+    CHECK_INT(1, lost_count);
     pass_until(wall_plus(now, 2 * SECOND));
     CHECK_INT(1, order_count);
     CHECK_INT(2, orders[0]->number);
@@ -512,6 +518,163 @@ TEST(while_stopping_nothing_new_starts)
     scheduler_stop_starting(scheduler);
     pass_until(wall_plus(now, MINUTE));
     CHECK_INT(0, order_count);
+    end_world();
+}
+
+static void cancel(run_id run)
+{
+    struct message *m = message_new(MESSAGE_CANCEL_RUN);
+    m->run = run;
+    m->author = memory_text("anna");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+// The only attempt of a run: how it ended, and what is said about it.
+static enum attempt_outcome only_outcome(run_id run, char *ret_error, size_t size)
+{
+    struct reader *reader;
+    char why[200];
+    struct attempt *attempts = NULL;
+    size_t count = 0;
+    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
+    CHECK_INT(STATUS_OK, reader_list_attempts(reader, run, &attempts, &count));
+    reader_close(reader);
+    CHECK_INT(1, count);
+    enum attempt_outcome outcome = attempts[0].outcome;
+    CHECK_INT(1, attempts[0].number);
+    snprintf(ret_error, size, "%s", attempts[0].error ? attempts[0].error : "");
+    attempt_done(&attempts[0]);
+    free(attempts);
+    return outcome;
+}
+
+TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its_report)
+{
+    begin_world();
+    char error[100];
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    cancel(run);
+    stop();
+    start();
+    CHECK_INT(RUN_CANCELED, state_of(run));
+    CHECK_INT(ATTEMPT_CANCELED, only_outcome(run, error, sizeof error));
+    CHECK_TEXT("canceled while it was under way", error);
+    end_world();
+}
+
+TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
+{
+    begin_world();
+    char error[100];
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    cancel(run);
+    report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(RUN_CANCELED, state_of(run));
+    CHECK_INT(ATTEMPT_SUCCEEDED, only_outcome(run, error, sizeof error));
+    CHECK_TEXT("", error);
+    end_world();
+}
+
+TEST(runs_that_wait_follow_their_task_to_its_new_endpoint_and_its_limit)
+{
+    begin_world();
+    put("job", "{" HOOK "}");
+    for (int i = 0; i < 50; i++)
+        ask("job", NULL, WALL_NONE);
+    CHECK_INT(10, order_count);
+    put("job", "{" OTHER "}");
+    for (int i = 0; i < 10; i++)
+        report(ATTEMPT_SUCCEEDED);
+    pass_until(wall_plus(now, SECOND));
+    CHECK_INT(10, order_count); // all to the new endpoint
+    for (int i = 0; i < 40; i++)
+        report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(50, count(RUN_SUCCEEDED));
+    end_world();
+}
+
+TEST(an_occurrence_claimed_before_an_edit_is_not_made_again_by_it)
+{
+    begin_world();
+    put("job", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    pass_until((wall){T0 + MINUTE - 10 * MILLISECOND});
+    CHECK_INT(1, order_count); // claimed, to be sent at the minute
+    put("job", "{\"schedule\":{\"every\":\"30s\"}," HOOK "}");
+    pass_until((wall){T0 + MINUTE + SECOND});
+    CHECK_INT(1, order_count);
+    report(ATTEMPT_SUCCEEDED);
+    pass_until((wall){T0 + MINUTE + 30 * SECOND});
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + MINUTE + 30 * SECOND, orders[0]->scheduled_for.us);
+    end_world();
+}
+
+#define SPRING \
+    (T0 + 87 * DAY + HOUR) // 2026-03-29T01:00:00Z: 02:00 to 03:00 are not there in Berlin
+
+TEST(a_time_that_is_skipped_in_a_gap_takes_no_other_schedules_occurrence_with_it)
+{
+    begin_world();
+    now.us = SPRING - 12 * HOUR;
+    put("job", "{\"schedule\":[{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
+               "\"dst_gap\":\"skip\"},"
+               "{\"cron\":\"0 3 * * *\",\"timezone\":\"Europe/Berlin\"}]," HOOK "}");
+    pass_until((wall){SPRING + MINUTE});
+    CHECK_INT(1, order_count);
+    CHECK_INT(SPRING, orders[0]->scheduled_for.us);
+    CHECK_INT(0, count(RUN_SKIPPED));
+    end_world();
+}
+
+TEST(after_an_outage_only_the_latest_of_all_a_tasks_schedules_runs)
+{
+    begin_world();
+    put("job", "{\"schedule\":[{\"every\":\"1h\"},{\"every\":\"40m\"}]," HOOK "}");
+    stop();
+    now.us = T0 + 165 * MINUTE; // 40, 60, 80, 120 and 160 are missed
+    start();
+    pass_until(now);
+    CHECK_INT(1, order_count);
+    CHECK_INT(T0 + 160 * MINUTE, orders[0]->scheduled_for.us);
+    CHECK_INT(4, count(RUN_MISSED));
+    end_world();
+}
+
+TEST(after_an_outage_the_latest_that_is_not_skipped_runs)
+{
+    begin_world();
+    now.us = SPRING - 2 * DAY;
+    put("job", "{\"schedule\":{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
+               "\"dst_gap\":\"skip\"}," HOOK "}");
+    stop();
+    now.us = SPRING + HOUR;
+    start();
+    pass_until(now);
+    CHECK_INT(1, order_count);
+    CHECK_INT(SPRING - DAY + 30 * MINUTE, orders[0]->scheduled_for.us);
+    CHECK_INT(1, count(RUN_SKIPPED));
+    end_world();
+}
+
+static void check_held(const char *line)
+{
+    struct message *m = message_new(MESSAGE_METRICS);
+    turn(m);
+    CHECK_HAS(line, m->reply.body.data);
+    message_free(m);
+}
+
+TEST(what_is_held_in_memory_is_not_loaded_again)
+{
+    begin_world();
+    turn(NULL);
+    for (int i = 0; i < 5; i++)
+        ask(NULL, "{" HOOK "}", (wall){T0 + 55 * SECOND});
+    check_held("punctual_due_held 5\n");
+    pass_until((wall){T0 + 40 * SECOND}); // the next stretch has been loaded
+    check_held("punctual_due_held 5\n");
     end_world();
 }
 
