@@ -10,14 +10,6 @@
 // 2200-01-01T00:00:00Z: schedules end there too (OCPS).
 static const wall latest = {INT64_C(7258118400) * SECOND};
 
-void wish_done(struct wish *wish)
-{
-    free(wish->task_name);
-    task_drop(wish->target);
-    free(wish->payload);
-    *wish = (struct wish){.due_at = WALL_NONE};
-}
-
 static void fault_at(struct faults *faults, const char *pointer, const char *field,
                      const char *detail)
 {

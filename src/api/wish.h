@@ -12,8 +12,6 @@
 // The furthest that a run may lie in the past: a typing error is more likely beyond.
 #define WISH_PAST_MOST (366 * DAY)
 
-void wish_done(struct wish *wish);
-
 // "payload", "delay" and "run_at" of an object, taken out of it; other fields stay. Faults carry
 // pointers below `pointer`.
 void wish_read_when(json_t *object, const char *pointer, wall now, struct faults *faults,

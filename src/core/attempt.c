@@ -21,16 +21,6 @@ const char *attempt_outcome_text(enum attempt_outcome outcome)
     return outcomes[outcome];
 }
 
-enum status attempt_outcome_parse(const char *text, enum attempt_outcome *ret)
-{
-    for (unsigned i = 0; i < ATTEMPT_OUTCOME_COUNT; i++)
-        if (strcmp(outcomes[i], text) == 0) {
-            *ret = (enum attempt_outcome)i;
-            return STATUS_OK;
-        }
-    return STATUS_INVALID;
-}
-
 const char *cache_status_text(enum cache_status status)
 {
     return caches[status];

@@ -23,7 +23,6 @@ enum attempt_outcome {
     ATTEMPT_OUTCOME_COUNT
 };
 const char *attempt_outcome_text(enum attempt_outcome outcome); // "succeeded", "timed_out", ...
-enum status attempt_outcome_parse(const char *text, enum attempt_outcome *ret);
 
 enum cache_status { CACHE_UNKNOWN, CACHE_WARM, CACHE_COLD, CACHE_STATUS_COUNT };
 const char *cache_status_text(enum cache_status status); // "unknown", "warm", "cold"

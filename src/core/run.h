@@ -84,7 +84,7 @@ void attempt_write(struct writer *w, const struct attempt *attempt);
 
 // What becomes of a run after an attempt.
 struct verdict {
-    enum run_state state; // succeeded, waiting, failed or canceled
+    enum run_state state; // succeeded, waiting or failed; canceled where a user says so
     wall due_at;          // waiting: when the next attempt is due
     char reason[200];     // failed: why; "" otherwise
 };

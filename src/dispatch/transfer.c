@@ -243,6 +243,11 @@ static void end_as_timed_out(struct transfer *transfer, struct efforts *efforts)
 {
     char within[DURATION_TEXT];
     bool sent = transfer->sends > 0;
+    // How long it was waited for is known, and leaving it out would make a hanging endpoint look
+    // fast.
+    if (sent)
+        transfer->effort->report->attempt.response_time_us =
+            time_of(transfer, CURLINFO_TOTAL_TIME_T);
     duration_format(sent ? transfer->effort->order->task->timeout_us
                          : transfer->connect_ms * MILLISECOND,
                     within);

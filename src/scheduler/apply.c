@@ -5,44 +5,58 @@
 #include "base/memory.h"
 #include "scheduler/state.h"
 
-struct plan_counts {
-    int created, changed, removed, unchanged;
+static const char *const actions[TASK_ACTION_COUNT] = {
+    [TASK_UNCHANGED] = "unchanged",
+    [TASK_CREATED] = "created",
+    [TASK_CHANGED] = "changed",
+    [TASK_REMOVED] = "removed",
 };
 
-static void write_row(struct writer *w, const char *name, const struct task_change *change)
+// What had started under the old definition.
+static void write_running(struct scheduler *s, struct writer *w, int64_t task)
+{
+    size_t count;
+    run_id *running = running_of(s, task, &count);
+    writer_array(w);
+    for (size_t i = 0; i < count; i++) {
+        char id[RUN_ID_TEXT];
+        run_id_format(running[i], id);
+        writer_text(w, id);
+    }
+    writer_end_array(w);
+    free(running);
+}
+
+static void write_row(struct scheduler *s, struct writer *w, const char *name,
+                      const struct task_change *change)
 {
     writer_object(w);
     writer_key(w, "name");
     writer_text(w, name);
     writer_key(w, "action");
-    writer_text(w, change->action);
+    writer_text(w, actions[change->action]);
     writer_key(w, "revision");
-    if (change->revision)
-        writer_int(w, change->revision);
-    else
-        writer_null(w);
+    writer_known(w, change->revision ? change->revision : -1);
     writer_key(w, "changes");
     size_t size;
     char *fields = json_write(change->fields, &size);
-    if (fields)
-        writer_raw(w, fields, size);
-    else
-        writer_raw(w, "[]", 2);
+    writer_raw(w, fields ? fields : "[]", fields ? size : 2);
     free(fields);
+    if (change->action == TASK_CHANGED || change->action == TASK_REMOVED) {
+        writer_key(w, "running");
+        write_running(s, w, change->task);
+    }
     writer_end_object(w);
 }
 
 static void apply_task(struct scheduler *s, wall now, struct message *m, struct task *task,
-                       struct writer *w, struct plan_counts *counts)
+                       struct writer *w, int counts[TASK_ACTION_COUNT])
 {
     struct task_change change;
     struct edit edit = {.at = now, .author = m->author, .note = m->note, .changed = "[]"};
     if (change_task(s, now, task, &edit, m->dry_run, &change) == STATUS_OK)
-        write_row(w, task->name, &change);
-    int *count = change.action[0] == 'u'   ? &counts->unchanged
-                 : change.action[1] == 'r' ? &counts->created
-                                           : &counts->changed;
-    ++*count;
+        write_row(s, w, task->name, &change);
+    counts[change.action]++;
     json_decref(change.fields);
 }
 
@@ -53,8 +67,14 @@ static void fill_names(struct map *names, const struct task_set *set)
         map_put(names, hash_bytes(set->tasks[i]->name, strlen(set->tasks[i]->name)), set->tasks[i]);
 }
 
+static bool is_among(const struct map *names, const char *name)
+{
+    const struct task *task = map_get(names, hash_bytes(name, strlen(name)));
+    return task && strcmp(task->name, name) == 0;
+}
+
 static void prune(struct scheduler *s, wall now, struct message *m, struct writer *w,
-                  struct plan_counts *counts)
+                  int counts[TASK_ACTION_COUNT])
 {
     struct map names = {0};
     fill_names(&names, &m->set);
@@ -65,11 +85,12 @@ static void prune(struct scheduler *s, wall now, struct message *m, struct write
         free(after);
         after = memory_text(record.name);
         struct known_task *known;
-        if (!map_get(&names, hash_bytes(after, strlen(after)))) {
-            struct task_change change = {.action = "removed", .revision = record.revision};
+        if (!is_among(&names, after)) {
+            struct task_change change = {
+                .action = TASK_REMOVED, .task = record.id, .revision = record.revision};
             struct edit edit = {.at = now, .author = m->author, .note = m->note, .changed = "[]"};
-            write_row(w, after, &change);
-            counts->removed++;
+            write_row(s, w, after, &change);
+            counts[TASK_REMOVED]++;
             if (!m->dry_run && went_well(s, known_task(&s->known, after, &known)))
                 remove_task(s, now, known, &edit);
         }
@@ -81,15 +102,9 @@ static void prune(struct scheduler *s, wall now, struct message *m, struct write
     map_done(&names);
 }
 
-static void write_count(struct writer *w, const char *key, int count)
-{
-    writer_key(w, key);
-    writer_int(w, count);
-}
-
 void answer_apply(struct scheduler *s, wall now, struct message *m)
 {
-    struct plan_counts counts = {0};
+    int counts[TASK_ACTION_COUNT] = {0};
     struct writer w = writer_on(&m->reply.body);
     writer_object(&w);
     writer_key(&w, "dry_run");
@@ -97,13 +112,13 @@ void answer_apply(struct scheduler *s, wall now, struct message *m)
     writer_key(&w, "tasks");
     writer_array(&w);
     for (size_t i = 0; i < m->set.count && !s->broken; i++)
-        apply_task(s, now, m, m->set.tasks[i], &w, &counts);
+        apply_task(s, now, m, m->set.tasks[i], &w, counts);
     if (m->prune && !s->broken)
-        prune(s, now, m, &w, &counts);
+        prune(s, now, m, &w, counts);
     writer_end_array(&w);
-    write_count(&w, "created", counts.created);
-    write_count(&w, "changed", counts.changed);
-    write_count(&w, "removed", counts.removed);
-    write_count(&w, "unchanged", counts.unchanged);
+    for (unsigned action = 0; action < TASK_ACTION_COUNT; action++) {
+        writer_key(&w, actions[action]);
+        writer_int(&w, counts[action]);
+    }
     writer_end_object(&w);
 }

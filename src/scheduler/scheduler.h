@@ -54,7 +54,6 @@ wall scheduler_next_turn(const struct scheduler *s, wall now);
 
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);
-size_t scheduler_running(const struct scheduler *s);
 
 void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret); // fills lag_us
 void scheduler_commit_took(struct scheduler *s, int64_t us); // for the histogram of commits

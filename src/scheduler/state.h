@@ -78,8 +78,11 @@ void send_attempt(struct scheduler *s, struct message *report);
 void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id);
 
 // tasks.c
+enum task_action { TASK_UNCHANGED, TASK_CREATED, TASK_CHANGED, TASK_REMOVED, TASK_ACTION_COUNT };
+
 struct task_change {
-    const char *action; // "created", "changed", "unchanged"
+    enum task_action action;
+    int64_t task; // row; 0 where there was none
     int revision;
     json_t *fields; // what differs, as of task_diff; NULL when unchanged or created
 };
@@ -90,6 +93,8 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit);
 enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by,
                        const char *why);
+// The runs of a task that have started. Free with free(); never NULL.
+run_id *running_of(const struct scheduler *s, int64_t task, size_t *ret_count);
 void answer_put_task(struct scheduler *s, wall now, struct message *m);
 void answer_delete_task(struct scheduler *s, wall now, struct message *m);
 void answer_rollback(struct scheduler *s, wall now, struct message *m);

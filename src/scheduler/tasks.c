@@ -75,7 +75,7 @@ static enum status change_known(struct scheduler *s, wall now, const struct know
                                 struct task *task, const struct edit *edit, bool dry_run,
                                 struct task_change *ret)
 {
-    ret->action = "changed";
+    ret->action = TASK_CHANGED;
     ret->fields = task_diff(known->task, task);
     if (dry_run)
         return STATUS_OK;
@@ -96,13 +96,14 @@ static enum status change_known(struct scheduler *s, wall now, const struct know
 enum status change_task(struct scheduler *s, wall now, struct task *task, const struct edit *edit,
                         bool dry_run, struct task_change *ret)
 {
-    *ret = (struct task_change){.action = "unchanged"};
+    *ret = (struct task_change){.action = TASK_UNCHANGED};
     struct known_task *known = NULL;
     enum status status = known_task(&s->known, task->name, &known);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return went_well(s, status), status;
     if (status == STATUS_OK && !known->record.deleted) {
         ret->revision = known->record.revision;
+        ret->task = known->record.id;
         if (strcmp(known->task->definition, task->definition) == 0)
             return STATUS_OK;
         status = change_known(s, now, known, task, edit, dry_run, ret);
@@ -110,7 +111,7 @@ enum status change_task(struct scheduler *s, wall now, struct task *task, const 
         went_well(s, status);
         return status;
     }
-    ret->action = "created";
+    ret->action = TASK_CREATED;
     if (dry_run)
         return STATUS_OK;
     struct task_record record = {
@@ -162,8 +163,7 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});
 }
 
-// The runs of a task that have started. Free with free(); never NULL.
-static run_id *running_of(const struct scheduler *s, int64_t task, size_t *ret_count)
+run_id *running_of(const struct scheduler *s, int64_t task, size_t *ret_count)
 {
     run_id *runs = memory_array(s->flights.count, sizeof *runs);
     uint64_t key;
@@ -234,7 +234,7 @@ static void put(struct scheduler *s, wall now, struct message *m, const struct e
     struct known_task *known;
     if (change_task(s, now, m->task, edit, false, &change) == STATUS_OK &&
         went_well(s, known_task(&s->known, m->task->name, &known))) {
-        m->reply.created = strcmp(change.action, "created") == 0;
+        m->reply.created = change.action == TASK_CREATED;
         reply_with_task(s, now, m, known);
     }
     json_decref(change.fields);

@@ -29,7 +29,6 @@ struct back {
     bool failed;
     int64_t wall_minus_steady; // to see steps of the wall clock
     struct pulse_values pulse;
-    struct buffer lines; // of the log, for one turn
 };
 
 static void raise_fd(int fd)
@@ -76,23 +75,12 @@ static void sleep_until(struct back *back, wall next)
 
 // --- what leaves a turn ---
 
-static void log_attempts(struct back *back, wall now, struct letter *attempts)
-{
-    while (attempts) {
-        struct message *m = (struct message *)attempts;
-        attempts = attempts->next;
-        attempt_log(&back->lines, now, m->task ? m->task->name : NULL, &m->attempt);
-        message_free(m);
-    }
-    logline_flush(&back->lines);
-}
-
 static void hand_on(struct back *back, wall now, const struct outbox *out)
 {
     mailbox_post_all(dispatcher_orders(back->parts.dispatcher), out->orders);
     front_reply(back->parts.front, out->replies);
     front_events(back->parts.front, out->journal_turn);
-    log_attempts(back, now, out->attempts);
+    attempts_log(now, out->attempts);
 }
 
 static void fail(struct back *back, wall now)
@@ -188,7 +176,6 @@ struct back *back_start(const struct back_parts *parts)
     back->drained_fd = eventfd(0, EFD_CLOEXEC);
     back->wall_minus_steady = wall_now().us - steady_now().us;
     back->pulse = (struct pulse_values){.store_ok = true, .last_turn = steady_now()};
-    buffer_init(&back->lines, 16 << 20);
     pulse_publish(parts->pulse, &back->pulse);
     if (back->timer >= 0 && back->drained_fd >= 0 &&
         pthread_create(&back->thread, NULL, run, back) == 0)
@@ -216,6 +203,5 @@ void back_stop(struct back *back)
     pthread_join(back->thread, NULL);
     close(back->timer);
     close(back->drained_fd);
-    buffer_done(&back->lines);
     free(back);
 }

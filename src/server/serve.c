@@ -182,6 +182,13 @@ static bool serve(const struct house *h)
     return true;
 }
 
+// The store may fail while the server drains, too.
+static bool has_failed(const struct house *h)
+{
+    struct pollfd fd = {.fd = h->failed, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
 // What runs is let finish, within the limit; nothing new is taken.
 static void drain(struct house *h)
 {
@@ -221,6 +228,7 @@ static int run_house(struct house *h)
         say_listening(h);
         clean = serve(h);
         drain(h);
+        clean = clean && !has_failed(h);
     }
     take_down(h);
     if (up)

@@ -107,11 +107,6 @@ void bind_int(sqlite3_stmt *q, int at, int64_t n)
     must(sqlite3_bind_int64(q, at, n));
 }
 
-void bind_null(sqlite3_stmt *q, int at)
-{
-    must(sqlite3_bind_null(q, at));
-}
-
 void bind_id(sqlite3_stmt *q, int at, int64_t id)
 {
     must(id ? sqlite3_bind_int64(q, at, id) : sqlite3_bind_null(q, at));

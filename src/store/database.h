@@ -52,7 +52,6 @@ enum status database_walked(sqlite3_stmt *q, enum status status);
 
 // Parameters count from 1.
 void bind_int(sqlite3_stmt *q, int at, int64_t n);
-void bind_null(sqlite3_stmt *q, int at);
 void bind_id(sqlite3_stmt *q, int at, int64_t id);                        // 0 is NULL
 void bind_known(sqlite3_stmt *q, int at, int64_t n);                      // below 0 is NULL
 void bind_wall(sqlite3_stmt *q, int at, wall t);                          // not set is NULL

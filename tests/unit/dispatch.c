@@ -308,7 +308,7 @@ TEST(an_answer_that_does_not_come_in_time_is_unknown)
     CHECK_TEXT("no complete answer within 150ms", report->attempt.error);
     CHECK(took >= 140 * MILLISECOND && took < 2 * SECOND);
     CHECK_INT(-1, report->attempt.status);
-    CHECK_INT(-1, report->attempt.response_time_us);
+    CHECK(report->attempt.response_time_us >= 140 * MILLISECOND);
     CHECK(!report->attempt.response);
     message_free(report);
     end_with_endpoint();

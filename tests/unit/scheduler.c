@@ -472,7 +472,7 @@ TEST(a_dry_run_of_a_set_changes_nothing)
         m->prune = true;
         turn(m);
         CHECK_INT(STATUS_OK, m->reply.status);
-        CHECK_HAS("\"created\":1,\"changed\":1,\"removed\":1,\"unchanged\":0", m->reply.body.data);
+        CHECK_HAS("\"unchanged\":0,\"created\":1,\"changed\":1,\"removed\":1", m->reply.body.data);
         message_free(m);
         struct task_record record;
         CHECK_INT(dry ? STATUS_NOT_FOUND : STATUS_OK, store_find_task(store, "new", &record));
