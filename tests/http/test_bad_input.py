@@ -129,6 +129,21 @@ DEFINITIONS: list[tuple[Any, str]] = [
 ]
 
 
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def test_what_is_nested_deeper_than_clients_read_is_refused(untouched: Server) -> None:
+    run = f'{{"http": {{"url": "{URL}"}}, "delay": "{FAR}", "payload": {nested(1000)}}}'
+    for path, body, kind in (
+        ("/v1/runs", run, "application/json"),
+        ("/v1/runs/batch", run, "application/x-ndjson"),
+        ("/v1/runs/batch", f"[{run}]", "application/json"),
+    ):
+        answer = untouched.api.post(path, content=body, headers={"Content-Type": kind})
+        assert "nested deeper than 64" in str(problem(answer))
+
+
 @pytest.mark.parametrize(("definition", "pointer"), DEFINITIONS, ids=range(len(DEFINITIONS)))
 def test_a_wrong_definition_is_refused_with_its_place(untouched: Server, definition: Any, pointer: str) -> None:
     answer = untouched.api.put("/v1/tasks/wrong", content=json.dumps(definition), headers=JSON)
