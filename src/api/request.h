@@ -29,6 +29,7 @@ struct answer {
     int retry_after_s;          // 0: none
     bool challenge;             // WWW-Authenticate
     bool allow;                 // match.allow as Allow
+    bool close;                 // Connection: close
 };
 
 struct request {
