@@ -32,7 +32,7 @@ bool auth_origin_is_own(const char *origin, const char *host)
 bool auth_host_is_near(const char *host)
 {
     static const char *const kept_near[] = {".localhost", ".internal"}; // RFC 6761, 6.3; ICANN
-    if (!host || *host == '[') // an IPv6 address
+    if (!host || *host == '[')                                          // an IPv6 address
         return true;
     size_t size = strcspn(host, ":");
     const char *dot = memrchr(host, '.', size);

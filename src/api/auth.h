@@ -4,9 +4,9 @@
  * One static key: Authorization: Bearer KEY, compared in constant time. Health, readiness and the
  * documents need none.
  *
- * Without a key the server listens on loopback, and whoever is on the machine may ask. A web page that
- * somebody on it looks at may not, though it can send requests to loopback, too: one of another origin
- * is told by Origin, and one whose name was pointed here (DNS rebinding) by Host.
+ * Without a key the server listens on loopback, and whoever is on the machine may ask. A web page
+ * that somebody on it looks at may not, though it can send requests to loopback, too: one of
+ * another origin is told by Origin, and one whose name was pointed here (DNS rebinding) by Host.
  */
 #pragma once
 

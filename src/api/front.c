@@ -81,9 +81,9 @@ static enum MHD_Result count_framing(void *context, enum MHD_ValueKind kind, con
     return MHD_YES;
 }
 
-// RFC 9112, 6.3: where the body ends must be said in one way, or a proxy before us may see another end
-// and another next request. libmicrohttpd takes the first length, and waits for ever behind a coding it
-// does not know. False: the refusal is to go out at once, and the connection to close.
+// RFC 9112, 6.3: where the body ends must be said in one way, or a proxy before us may see another
+// end and another next request. libmicrohttpd takes the first length, and waits for ever behind a
+// coding it does not know. False: the refusal is to go out at once, and the connection to close.
 static bool check_framing(struct request *r)
 {
     int counts[2] = {0, 0};

@@ -1,8 +1,8 @@
 #include "api/request.h"
 
+#include <limits.h>
 #include <microhttpd.h>
 #include <stdarg.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,7 +241,8 @@ bool request_run_id(struct request *r, run_id *ret)
     return false;
 }
 
-// RFC 9110, 8.8.3: what stands between the quotes of one entity tag; the text itself when it has none.
+// RFC 9110, 8.8.3: what stands between the quotes of one entity tag; the text itself when it has
+// none.
 static bool tag_read(const char *text, const char **ret_tag, size_t *ret_size)
 {
     if (strncmp(text, "W/", 2) == 0)

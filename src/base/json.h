@@ -17,8 +17,8 @@ struct json_place {
     int line, column; // from 1
 };
 
-// What comes in may be nested no deeper: readers of many languages recurse, and give up at less than a
-// thousand.
+// What comes in may be nested no deeper: readers of many languages recurse, and give up at less
+// than a thousand.
 #define JSON_DEPTH_MAX 64
 
 // Parses exactly one value. The result is the caller's (json_decref).

@@ -147,8 +147,8 @@ void attempt_write(struct writer *w, const struct attempt *a)
     writer_end_object(w);
 }
 
-// The last successful attempt's response where that is JSON; null otherwise, and where an endpoint has
-// nested it so deep that clients could not read the whole run.
+// The last successful attempt's response where that is JSON; null otherwise, and where an endpoint
+// has nested it so deep that clients could not read the whole run.
 static void write_result(struct writer *w, const struct attempt *attempts, size_t count)
 {
     json_t *value = NULL;

@@ -347,7 +347,8 @@ static void open_frame(struct reader *r, const yaml_event_t *event, json_t *valu
               "value that begins with {");
         r->stop = true;
     } else if (r->depth == JSON_DEPTH_MAX) {
-        FAULT(r, event->start_mark, PLACE_ROOT, "must not be nested deeper than %d", JSON_DEPTH_MAX);
+        FAULT(r, event->start_mark, PLACE_ROOT, "must not be nested deeper than %d",
+              JSON_DEPTH_MAX);
         r->stop = true;
     }
     if (r->stop) {

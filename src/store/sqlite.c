@@ -17,8 +17,8 @@
 // cut off.
 #define TRUNCATE_BYTES (INT64_C(256) << 20)
 
-// Somebody looks into the file with another program, which may lock it for a moment: waited for, then it
-// counts as a failure. Less than the watchdog's and a lease's time.
+// Somebody looks into the file with another program, which may lock it for a moment: waited for,
+// then it counts as a failure. Less than the watchdog's and a lease's time.
 #define BUSY_MS 3000
 
 #define PAGE_BYTES 4096

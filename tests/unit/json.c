@@ -62,7 +62,11 @@ TEST(the_depth_of_a_value_is_that_of_its_deepest_member)
         const char *text;
         int depth;
     } rows[] = {
-        {"1", 0}, {"[]", 1}, {"{}", 1}, {"[1, [2], {\"a\": {}}]", 3}, {"{\"a\": [[[]]], \"b\": 1}", 4},
+        {"1", 0},
+        {"[]", 1},
+        {"{}", 1},
+        {"[1, [2], {\"a\": {}}]", 3},
+        {"{\"a\": [[[]]], \"b\": 1}", 4},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *value;
