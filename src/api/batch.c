@@ -81,7 +81,7 @@ static void read_line(struct request *r, struct batch *batch, const char *text, 
     size_t before = r->faults.count;
     struct json_place place;
     json_t *value;
-    if (json_read(text, size, &value, &place) == STATUS_OK) {
+    if (request_json_read(text, size, &value, &place) == STATUS_OK) {
         add_wish(r, batch, value);
         json_decref(value);
     } else {

@@ -71,6 +71,37 @@ static void refuse_size(struct request *r)
                    r->service->body_max);
 }
 
+static enum MHD_Result count_framing(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    int *lengths_and_codings = context;
+    (void)kind, (void)value;
+    lengths_and_codings[0] += strcasecmp(name, "Content-Length") == 0;
+    lengths_and_codings[1] += strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+// RFC 9112, 6.3: where the body ends must be said in one way, or a proxy before us may see another
+// end and another next request. libmicrohttpd takes the first length, and waits for ever behind a
+// coding it does not know. False: the refusal is to go out at once, and the connection to close.
+static bool check_framing(struct request *r)
+{
+    int counts[2] = {0, 0};
+    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_framing, counts);
+    const char *coding = request_header(r, "Transfer-Encoding");
+    if (counts[0] + counts[1] > 1)
+        request_refuse(r, PROBLEM_INVALID,
+                       "the length of the body is said more than once: send one Content-Length or "
+                       "one Transfer-Encoding");
+    else if (coding && strcasecmp(coding, "chunked") != 0)
+        request_refuse(r, PROBLEM_INVALID,
+                       "Transfer-Encoding is \"%.60s\"; send chunked or a Content-Length", coding);
+    else
+        return true;
+    r->answer.close = true;
+    return false;
+}
+
 // By Content-Length. True where the answer should go out at once instead of after the body.
 static bool check_size(struct request *r)
 {
@@ -147,6 +178,8 @@ static void add_headers(const struct request *r, struct MHD_Response *response)
     }
     if (a->challenge)
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"punctual\"");
+    if (a->close)
+        MHD_add_response_header(response, "Connection", "close");
     if (a->allow)
         MHD_add_response_header(response, "Allow", r->match.allow);
 }
@@ -211,7 +244,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *state = r = request_new(&front->service, connection, method, url);
         route_find(method, url, &r->match);
         check_headers(r);
-        if (check_size(r))
+        if (!check_framing(r) || check_size(r))
             return send_answer(r);
         return MHD_YES;
     }

@@ -133,6 +133,23 @@ bool request_is_sound(struct request *r, const char *detail)
     return false;
 }
 
+enum status request_json_read(const char *text, size_t size, json_t **ret, struct json_place *place)
+{
+    json_t *value;
+    enum status status = json_read(text, size, &value, place);
+    if (status != STATUS_OK)
+        return status;
+    if (!json_is_deeper(value, JSON_DEPTH_MAX)) {
+        *ret = value;
+        return STATUS_OK;
+    }
+    json_decref(value);
+    *place = (struct json_place){.line = 1, .column = 1};
+    snprintf(place->detail, sizeof place->detail, "must not be nested deeper than %d",
+             JSON_DEPTH_MAX);
+    return STATUS_INVALID;
+}
+
 bool request_json(struct request *r, json_t **ret)
 {
     if (r->body.size == 0 && r->match.route->body == BODY_OPTIONAL) {
@@ -144,7 +161,7 @@ bool request_json(struct request *r, json_t **ret)
         return false;
     }
     struct json_place place;
-    if (json_read(r->body.data, r->body.size, ret, &place) == STATUS_OK)
+    if (request_json_read(r->body.data, r->body.size, ret, &place) == STATUS_OK)
         return true;
     faults_add(&r->faults, "", "%s", place.detail);
     r->faults.items[0].line = place.line;

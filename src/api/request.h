@@ -29,6 +29,7 @@ struct answer {
     int retry_after_s;          // 0: none
     bool challenge;             // WWW-Authenticate
     bool allow;                 // match.allow as Allow
+    bool close;                 // Connection: close
 };
 
 struct request {
@@ -96,6 +97,9 @@ bool request_key(struct request *r, struct message *message);
 // ------------------------------------------------------------------------------ "3", 3 or W/"3":
 // true with the revision.
 bool expected_read(const char *text, int *ret);
+// json_read, and no deeper than JSON_DEPTH_MAX.
+enum status request_json_read(const char *text, size_t size, json_t **ret,
+                              struct json_place *place);
 // A quoted structured-field string (RFC 8941, 3.3.3) or bare: 1 to 255 printable characters. A
 // copy, or NULL.
 char *key_read(const char *text);

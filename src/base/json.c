@@ -20,6 +20,27 @@ enum status json_read(const char *text, size_t size, json_t **ret, struct json_p
     return STATUS_OK;
 }
 
+bool json_is_deeper(const json_t *value, int most)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    bool nested = json_is_array(value) || json_is_object(value);
+    if (nested && most == 0)
+        return true;
+    json_array_foreach((json_t *)value, i, member)
+    {
+        if (json_is_deeper(member, most - 1))
+            return true;
+    }
+    json_object_foreach((json_t *)value, key, member)
+    {
+        if (json_is_deeper(member, most - 1))
+            return true;
+    }
+    return false;
+}
+
 // The fewest digits that read back to the same number: 0.1 stays 0.1. A point or an exponent keeps
 // it a decimal.
 static void write_real(struct writer *w, double n)

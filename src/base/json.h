@@ -7,6 +7,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -16,8 +17,15 @@ struct json_place {
     int line, column; // from 1
 };
 
+// What comes in may be nested no deeper: readers of many languages recurse, and give up at less
+// than a thousand.
+#define JSON_DEPTH_MAX 64
+
 // Parses exactly one value. The result is the caller's (json_decref).
 enum status json_read(const char *text, size_t size, json_t **ret, struct json_place *ret_place);
+
+// Whether arrays and objects are nested deeper than `most`. NULL and plain values are not nested.
+bool json_is_deeper(const json_t *value, int most);
 
 // Compact text with keys in the order given. Free with free(). NULL for NULL.
 char *json_write(const json_t *value, size_t *ret_size);

@@ -139,7 +139,8 @@ void attempt_write(struct writer *w, const struct attempt *a)
     writer_end_object(w);
 }
 
-// The last successful attempt's response where that is JSON; null otherwise.
+// The last successful attempt's response where that is JSON; null otherwise, and where an endpoint
+// has nested it so deep that clients could not read the whole run.
 static void write_result(struct writer *w, const struct attempt *attempts, size_t count)
 {
     json_t *value = NULL;
@@ -148,8 +149,11 @@ static void write_result(struct writer *w, const struct attempt *attempts, size_
         if (attempts[i].outcome == ATTEMPT_SUCCEEDED && attempts[i].response)
             json_read(attempts[i].response, attempts[i].response_size, &value, &place);
     size_t size;
-    char *text = json_write(value, &size);
-    writer_raw(w, text, size);
+    char *text = json_is_deeper(value, JSON_DEPTH_MAX) ? NULL : json_write(value, &size);
+    if (text)
+        writer_raw(w, text, size);
+    else
+        writer_null(w);
     free(text);
     json_decref(value);
 }

@@ -13,7 +13,6 @@
 #include "core/yaml_places.h"
 
 #define INPUT_MAX (8 << 20)
-#define DEPTH_MAX 64
 #define NODES_MAX 1000000
 #define EXPANDED_MAX (32 << 20) // all texts together, with their variables filled in
 
@@ -32,7 +31,7 @@ struct reader {
     char *(*environment)(const char *);
     struct faults *faults;
     struct yaml_places *places;
-    struct frame frames[DEPTH_MAX];
+    struct frame frames[JSON_DEPTH_MAX];
     int depth;
     json_t *root;
     size_t nodes, expanded;
@@ -347,8 +346,9 @@ static void open_frame(struct reader *r, const yaml_event_t *event, json_t *valu
               "a key must be a text, not a map or a list; quote a "
               "value that begins with {");
         r->stop = true;
-    } else if (r->depth == DEPTH_MAX) {
-        FAULT(r, event->start_mark, PLACE_ROOT, "must not be nested deeper than %d", DEPTH_MAX);
+    } else if (r->depth == JSON_DEPTH_MAX) {
+        FAULT(r, event->start_mark, PLACE_ROOT, "must not be nested deeper than %d",
+              JSON_DEPTH_MAX);
         r->stop = true;
     }
     if (r->stop) {

@@ -17,6 +17,10 @@
 // cut off.
 #define TRUNCATE_BYTES (INT64_C(256) << 20)
 
+// Somebody looks into the file with another program, which may lock it for a moment: waited for,
+// then it counts as a failure. Less than the watchdog's and a lease's time.
+#define BUSY_MS 3000
+
 #define PAGE_BYTES 4096
 
 enum { BEGIN, COMMIT, ROLLBACK, TURN_STATEMENTS };
@@ -81,7 +85,10 @@ static enum status checkpoint(struct store *store)
     int mode =
         s->log_bytes < TRUNCATE_BYTES ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
     int in_log = 0, moved = 0;
+    // A reader on an older page is no reason to wait: only a checkpoint would wait for that.
+    sqlite3_busy_timeout(s->database.handle, 0);
     int code = sqlite3_wal_checkpoint_v2(s->database.handle, NULL, mode, &in_log, &moved);
+    sqlite3_busy_timeout(s->database.handle, BUSY_MS);
     // Busy: a reader is on an older page. What could be moved has been, and the rest comes next
     // time.
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
@@ -193,6 +200,7 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
         snprintf(why, size, "%s cannot be opened: %s", path, s->database.problem);
         return STATUS_FAILED;
     }
+    sqlite3_busy_timeout(*handle, BUSY_MS);
     enum status status = migrate_check(*handle, path, &version, why, size);
     if (status != STATUS_OK)
         return status;

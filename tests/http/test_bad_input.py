@@ -1,5 +1,6 @@
 """Bad input of every kind: a clear answer, nothing changed, and the server lives on."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -127,6 +128,51 @@ DEFINITIONS: list[tuple[Any, str]] = [
     (target(schedule=[{"every": "1m"}] * 17), "/schedule"),
     (target(payload="x" * 300_000), "/payload"),
 ]
+
+
+RUN = b'{"http": {"url": "http://127.0.0.1:9/"}, "delay": "1h"}'
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(RUN), RUN)
+LENGTH = b"Content-Length: %d\r\n" % len(RUN)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", CHUNKED),
+        (b"Transfer-Encoding: chunked\r\n" + LENGTH, CHUNKED),
+        (LENGTH + b"Content-Length: 3\r\n", RUN),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", CHUNKED),
+        (b"Transfer-Encoding: gzip, chunked\r\n", CHUNKED),
+        (b"Transfer-Encoding: xchunked\r\n", CHUNKED),
+        (b"Transfer-Encoding: identity\r\n", RUN),
+    ],
+)
+def test_a_body_whose_end_is_not_clear_is_refused_at_once(untouched: Server, headers: bytes, body: bytes) -> None:
+    start = b"POST /v1/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    smuggled = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", untouched.port), timeout=5) as connection:
+        connection.sendall(start + headers + b"\r\n" + body + smuggled)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def test_what_is_nested_deeper_than_clients_read_is_refused(untouched: Server) -> None:
+    run = f'{{"http": {{"url": "{URL}"}}, "delay": "{FAR}", "payload": {nested(1000)}}}'
+    for path, body, kind in (
+        ("/v1/runs", run, "application/json"),
+        ("/v1/runs/batch", run, "application/x-ndjson"),
+        ("/v1/runs/batch", f"[{run}]", "application/json"),
+    ):
+        answer = untouched.api.post(path, content=body, headers={"Content-Type": kind})
+        assert "nested deeper than 64" in str(problem(answer))
 
 
 @pytest.mark.parametrize(("definition", "pointer"), DEFINITIONS, ids=range(len(DEFINITIONS)))

@@ -1,6 +1,9 @@
 """Creating, listing and reading runs."""
 
+import contextlib
 import re
+import sqlite3
+import threading
 import time
 
 from support.receiver import Answer, Receiver
@@ -238,3 +241,13 @@ def test_runs_survive_a_crash(server: Server, receiver: Receiver) -> None:
     server.start()
     assert get_run(server, done["id"]) == done
     assert get_run(server, later["id"])["state"] == "scheduled"
+
+
+def test_another_program_may_lock_the_store_for_a_moment(server: Server) -> None:
+    with contextlib.closing(sqlite3.connect(server.store, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.5, other.execute, ["ROLLBACK"])
+        release.start()
+        create_run(server, http_task("http://127.0.0.1:9/", delay=FAR))
+        release.join()
+    assert server.api.get("/health").status_code == 200

@@ -65,6 +65,34 @@ def test_a_key_holds_on_loopback_too(server_factory: Factory) -> None:
     assert server.api.get("/v1/tasks", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
 
+PAGES = [
+    {"Origin": "http://example.com"},
+    {"Origin": "http://127.0.0.1:1"},
+    {"Origin": "null"},
+    {"Host": "example.com"},
+    {"Host": "example.com", "Origin": "http://example.com"},
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_web_page_from_elsewhere_can_do_nothing(shared_server: Server, page: dict[str, str]) -> None:
+    for method, path in ROUTES:
+        body = b'{"http": {"url": "http://127.0.0.1:9/"}, "delay": "1h"}' if method != "GET" else None
+        problem(shared_server.api.request(method, path, content=body, headers=page), 403)
+    assert shared_server.api.get("/health", headers=page).status_code == 200
+
+
+def test_a_page_of_the_server_itself_may_ask(shared_server: Server) -> None:
+    page = {"Origin": shared_server.url}
+    assert shared_server.api.get("/v1/tasks", headers=page).status_code == 200
+
+
+def test_with_a_key_any_name_and_page_will_do(guarded: tuple[Server, str]) -> None:
+    server, key = guarded
+    page = {"Authorization": f"Bearer {key}", "Host": "punctual.example.com", "Origin": "https://example.com"}
+    assert server.api.get("/v1/tasks", headers=page).status_code == 200
+
+
 PRIVATE = [
     "10.0.0.1",
     "172.16.0.1",

@@ -56,4 +56,29 @@ TEST(a_json_text_with_a_mistake_is_refused_with_its_place)
     }
 }
 
+TEST(the_depth_of_a_value_is_that_of_its_deepest_member)
+{
+    static const struct row {
+        const char *text;
+        int depth;
+    } rows[] = {
+        {"1", 0},
+        {"[]", 1},
+        {"{}", 1},
+        {"[1, [2], {\"a\": {}}]", 3},
+        {"{\"a\": [[[]]], \"b\": 1}", 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *value;
+        struct json_place place;
+        test_row = rows[i].text;
+        CHECK_INT(STATUS_OK, json_read(rows[i].text, strlen(rows[i].text), &value, &place));
+        CHECK(!json_is_deeper(value, rows[i].depth));
+        if (rows[i].depth > 0)
+            CHECK(json_is_deeper(value, rows[i].depth - 1));
+        json_decref(value);
+    }
+    CHECK(!json_is_deeper(NULL, 0));
+}
+
 TESTS_MAIN

@@ -131,6 +131,56 @@ TEST(a_key_must_come_as_bearer)
     CHECK(!auth_value_has_key("Bearer ", "abc"));
 }
 
+TEST(only_pages_of_the_server_itself_are_its_own)
+{
+    static const struct {
+        const char *origin, *host;
+        bool own;
+    } rows[] = {
+        {NULL, "127.0.0.1:8640", true},
+        {"http://127.0.0.1:8640", "127.0.0.1:8640", true},
+        {"https://Punctual", "punctual", true},
+        {"http://127.0.0.1:3000", "127.0.0.1:8640", false},
+        {"http://127.0.0.1:86400", "127.0.0.1:8640", false},
+        {"http://example.com", "127.0.0.1:8640", false},
+        {"http://example.com", NULL, false},
+        {"null", "127.0.0.1:8640", false},
+        {"", "", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].origin ? rows[i].origin : "";
+        CHECK_INT(rows[i].own, auth_origin_is_own(rows[i].origin, rows[i].host));
+    }
+}
+
+TEST(a_name_that_a_stranger_can_point_here_is_not_near)
+{
+    static const struct {
+        const char *host;
+        bool near;
+    } rows[] = {
+        {NULL, true},
+        {"", true},
+        {"localhost:8640", true},
+        {"127.0.0.1", true},
+        {"10.0.0.7:8640", true},
+        {"[::1]:8640", true},
+        {"punctual:8640", true},
+        {"app.localhost:8640", true},
+        {"host.docker.internal", true},
+        {"example.com", false},
+        {"example.com:8640", false},
+        {"127.0.0.1.example.com", false},
+        {"localhost.", false},
+        {"notlocalhost.com", false},
+        {"a.b1", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].host ? rows[i].host : "";
+        CHECK_INT(rows[i].near, auth_host_is_near(rows[i].host));
+    }
+}
+
 // The examples of RFC 7396, appendix A.
 TEST(a_merge_patch_does_what_the_standard_shows)
 {

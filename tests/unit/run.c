@@ -171,6 +171,25 @@ TEST(unknown_numbers_are_written_as_null)
     buffer_done(&b);
 }
 
+TEST(a_result_that_is_nested_too_deep_for_readers_is_left_out)
+{
+    char deep[2 * (JSON_DEPTH_MAX + 1)];
+    memset(deep, '[', sizeof deep / 2);
+    memset(deep + sizeof deep / 2, ']', sizeof deep / 2);
+    struct buffer b;
+    buffer_init(&b, 10000);
+    struct writer w = writer_on(&b);
+    struct attempt attempt;
+    attempt_init(&attempt);
+    attempt.outcome = ATTEMPT_SUCCEEDED;
+    attempt.response = deep;
+    attempt.response_size = sizeof deep;
+    struct run run = {.id = {1}, .state = RUN_SUCCEEDED, .trigger = TRIGGER_API};
+    run_write(&w, &run, now, &attempt, 1);
+    CHECK_HAS("\"result\":null", buffer_string(&b));
+    buffer_done(&b);
+}
+
 TEST(the_result_of_a_run_is_its_successful_response)
 {
     struct buffer b;
