@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from support.fake_api import Answer, Asked, FakeApi, problem
-from support.server import binary
+from support.server import ROOT, binary
 
 RUN = "run_0c4x9k2m1p7qz"
 COMMANDS = (
@@ -557,6 +557,39 @@ def test_a_run_is_shown_with_its_attempts_and_phases(api: FakeApi) -> None:
     assert re.search(r"#1 +expected status 200 to 299, got 503", shown)
     assert '{"ok": true}' in shown
     assert json.loads(punctual(api, "run", RUN, "--json").stdout) == run
+
+
+def test_the_readme_shows_a_run_as_it_is_shown(api: FakeApi) -> None:
+    unavailable = {
+        "outcome": "failed",
+        "status": 503,
+        "error": "answered 503 Service Unavailable; expected 200 to 299",
+        "lateness_ms": 0.211,
+        "response_time_ms": 4.4,
+        "phases": {"dns_ms": 0.024, "connect_ms": 0.154, "tls_ms": None, "first_byte_ms": 4.3},
+        "cache": "unknown",
+        "db_calls": None,
+        "response": None,
+    }
+    done = {
+        "lateness_ms": 0.096,
+        "response_time_ms": 812,
+        "phases": {"dns_ms": 0, "connect_ms": 0, "tls_ms": None, "first_byte_ms": 811},
+        "db_calls": 14,
+        "response": None,
+    }
+    run = a_run(
+        id="run_0sapk3fbg0000",
+        revision=1,
+        scheduled_for="2026-11-24T01:30:00.000Z",
+        due_at="2026-11-24T01:30:04.417Z",
+        started_at="2026-11-24T01:30:00.000Z",
+        finished_at="2026-11-24T01:30:05.230Z",
+        attempts=[an_attempt(**unavailable), an_attempt(number=2, **done)],
+    )
+    api.on(f"GET /v1/runs/{run['id']}", Answer(200, run))
+    shown = re.sub(r"( UTC), .*", r"\1, 6 h ago", punctual(api, "run", run["id"]).stdout)
+    assert f"```text\n{shown}```\n" in (ROOT / "README.md").read_text()
 
 
 def test_a_run_that_is_over_is_not_due(api: FakeApi) -> None:
