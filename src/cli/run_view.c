@@ -10,6 +10,11 @@
 
 #define RESPONSE_SHOWN 2000 // bytes of the last response
 
+static bool has(const json_t *run, const char *name)
+{
+    return wall_is_set(field_moment(run, name));
+}
+
 static void show_moment(struct screen *screen, const char *label, const json_t *run,
                         const char *name)
 {
@@ -80,7 +85,10 @@ static void show_response(struct screen *screen, const json_t *attempts)
         return;
     screen_heading(screen, "response to the last attempt");
     size_t size = strnlen(response, RESPONSE_SHOWN);
-    screen_line(screen, 2, PLAIN, "%.*s%s", (int)size, response, response[size] ? " …" : "");
+    bool more = response[size] != '\0';
+    while (size > 0 && strchr(" \t\r\n", response[size - 1]))
+        size--;
+    screen_line(screen, 2, PLAIN, "%.*s%s", (int)size, response, more ? " …" : "");
 }
 
 static void show_attempts(struct screen *screen, const json_t *attempts)
@@ -117,7 +125,10 @@ void run_view(struct screen *screen, const json_t *run)
     screen_field(screen, "trigger", trigger);
     screen_field(screen, "retry of", field_text(run, "retry_of"));
     show_moment(screen, "scheduled", run, "scheduled_for");
-    show_moment(screen, "due", run, "due_at");
+    // Of a run that is over it would be the instant of its last attempt.
+    if (!has(run, "finished_at") &&
+        field_moment(run, "due_at").us != field_moment(run, "scheduled_for").us)
+        show_moment(screen, "due", run, "due_at");
     show_moment(screen, "started", run, "started_at");
     show_moment(screen, "finished", run, "finished_at");
     wall started = field_moment(run, "started_at"), finished = field_moment(run, "finished_at");

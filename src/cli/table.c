@@ -12,6 +12,8 @@
 #define GAP 2 // spaces between columns
 #define CELL_MAX 4096
 #define COLUMNS_MAX 16
+#define MORE " …" // behind the titles: columns were left out
+#define MORE_WIDTH 2
 
 struct cell {
     char *text; // clean
@@ -82,16 +84,40 @@ static void measure(const struct table *table, int *widths)
     }
 }
 
-// Takes columns away, one at a time, from the widest that may still give, until all fits or none
-// may.
-static void shrink(const struct table *table, int *widths, int room)
+// What the first `count` columns need when all that may be cut are.
+static int least_room(const struct table *table, const int *widths, size_t count)
 {
-    int total = GAP * ((int)table->column_count - 1);
-    for (size_t i = 0; i < table->column_count; i++)
+    int total = GAP * ((int)count - 1);
+    for (size_t i = 0; i < count; i++) {
+        int least = table->columns[i].least;
+        total += least > 0 && least < widths[i] ? least : widths[i];
+    }
+    return total;
+}
+
+// A number that is cut would be another number, so columns are left out, from the right. The first
+// one stays.
+static size_t columns_that_fit(const struct table *table, const int *widths, int room)
+{
+    size_t count = table->column_count;
+    if (least_room(table, widths, count) <= room)
+        return count;
+    do
+        count--;
+    while (count > 1 && least_room(table, widths, count) > room - MORE_WIDTH);
+    return count > 0 ? count : 1;
+}
+
+// Narrows the first `count` columns, one step at a time the widest that may still give, until all
+// fits or none may.
+static void shrink(const struct table *table, int *widths, size_t count, int room)
+{
+    int total = GAP * ((int)count - 1);
+    for (size_t i = 0; i < count; i++)
         total += widths[i];
     while (total > room) {
         int *widest = NULL;
-        for (size_t i = 0; i < table->column_count; i++) {
+        for (size_t i = 0; i < count; i++) {
             int least = table->columns[i].least;
             if (least > 0 && widths[i] > least && (!widest || widths[i] > *widest))
                 widest = &widths[i];
@@ -103,14 +129,14 @@ static void shrink(const struct table *table, int *widths, int room)
     }
 }
 
-// One line, built without colours first where it must be cut at the edge.
+// One line without its end, built without colours first where it must be cut at the edge.
 static void write_line(const struct table *table, const struct cell *cells, const int *widths,
-                       int room, bool colours, struct buffer *to)
+                       size_t count, int room, bool colours, struct buffer *to)
 {
     struct buffer cell;
     buffer_init(&cell, CELL_MAX * 2);
     int owed = 0; // spaces that only matter if something follows
-    for (size_t i = 0; i < table->column_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         int width = room < widths[i] ? room : widths[i];
         buffer_clear(&cell);
         text_fit(&cell, cells[i].text, width);
@@ -128,7 +154,6 @@ static void write_line(const struct table *table, const struct cell *cells, cons
         if (room <= 0)
             break;
     }
-    buffer_byte(to, '\n');
     buffer_done(&cell);
 }
 
@@ -138,7 +163,11 @@ void table_write(const struct table *table, int indent, int width, bool colours,
     if (room < 1)
         room = 1;
     measure(table, widths);
-    shrink(table, widths, room);
+    size_t count = columns_that_fit(table, widths, room);
+    bool more = count < table->column_count && room > MORE_WIDTH;
+    if (more)
+        room -= MORE_WIDTH;
+    shrink(table, widths, count, room);
     struct cell titles[COLUMNS_MAX];
     bool titled = false;
     for (size_t i = 0; i < table->column_count; i++) {
@@ -147,10 +176,15 @@ void table_write(const struct table *table, int indent, int width, bool colours,
     }
     if (titled) {
         text_pad(to, indent);
-        write_line(table, titles, widths, room, colours, to);
+        write_line(table, titles, widths, count, room, colours, to);
+        if (more)
+            colour_text(to, colours, DIM, MORE);
+        buffer_byte(to, '\n');
     }
     for (size_t row = 0; row < table_rows(table); row++) {
         text_pad(to, indent);
-        write_line(table, table->cells + row * table->column_count, widths, room, colours, to);
+        write_line(table, table->cells + row * table->column_count, widths, count, room, colours,
+                   to);
+        buffer_byte(to, '\n');
     }
 }

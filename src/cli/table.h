@@ -2,8 +2,8 @@
  * table - rows and columns that fit the terminal
  *
  * Columns are as wide as their widest cell. Where that is too much, those that may be cut give way,
- * the widest first, and their cells end in "…"; what still does not fit is cut at the edge. Not for
- * JSON: scripts ask for that.
+ * the widest first, and their cells end in "…"; what still does not fit is left out from the right,
+ * and the titles end in "…". Not for JSON: scripts ask for that.
  *
  *     static const struct column columns[] = {{"TASK", .least = 8}, {"TOOK", .right = true}};
  *     struct table *table = table_new(columns, 2);

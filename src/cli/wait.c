@@ -27,16 +27,24 @@ static void rest(int64_t us)
     nanosleep(&(struct timespec){.tv_sec = us / SECOND, .tv_nsec = us % SECOND * 1000}, NULL);
 }
 
+// Finer than ago_format: the first waits are often below a second.
+static void format_until(wall then, wall now, char text[static AGO_TEXT + 3])
+{
+    char span[AGO_TEXT];
+    span_format(then.us - now.us, span);
+    snprintf(text, AGO_TEXT + 3, then.us > now.us ? "in %s" : "now", span);
+}
+
 // One line for each new state.
 static void show_progress(struct session *s, const json_t *run, char *last, size_t size)
 {
     const char *state = field_text(run, "state");
-    char line[128], when[AGO_TEXT] = "";
+    char line[128], when[AGO_TEXT + 3] = "";
     size_t attempts = json_array_size(json_object_get(run, "attempts"));
     wall due = field_moment(run, "due_at");
     if (strcmp(state, "scheduled") == 0 || strcmp(state, "waiting") == 0)
         if (wall_is_set(due))
-            ago_format(due, wall_now(), when);
+            format_until(due, wall_now(), when);
     char key[64];
     snprintf(key, sizeof key, "%.40s %zu", state, attempts);
     if (strcmp(key, last) == 0)

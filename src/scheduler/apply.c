@@ -60,24 +60,32 @@ static void apply_task(struct scheduler *s, wall now, struct message *m, struct 
     json_decref(change.fields);
 }
 
-// The tasks of the set by name, to tell which stored ones are not among them.
-static void fill_names(struct map *names, const struct task_set *set)
+static int by_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < set->count; i++)
-        map_put(names, hash_bytes(set->tasks[i]->name, strlen(set->tasks[i]->name)), set->tasks[i]);
+    return strcmp((*(struct task *const *)a)->name, (*(struct task *const *)b)->name);
 }
 
-static bool is_among(const struct map *names, const char *name)
+// The tasks of the set sorted by name, to tell which stored ones are not among them. Free with
+// free().
+static struct task **sorted(const struct task_set *set)
 {
-    const struct task *task = map_get(names, hash_bytes(name, strlen(name)));
-    return task && strcmp(task->name, name) == 0;
+    struct task **tasks = memory_array(set->count, sizeof(struct task *));
+    for (size_t i = 0; i < set->count; i++)
+        tasks[i] = set->tasks[i];
+    qsort(tasks, set->count, sizeof(struct task *), by_name);
+    return tasks;
+}
+
+static bool is_among(struct task *const *tasks, size_t count, const char *name)
+{
+    struct task wanted = {.name = (char *)name}, *at = &wanted;
+    return bsearch(&at, tasks, count, sizeof(struct task *), by_name) != NULL;
 }
 
 static void prune(struct scheduler *s, wall now, struct message *m, struct writer *w,
                   int counts[TASK_ACTION_COUNT])
 {
-    struct map names = {0};
-    fill_names(&names, &m->set);
+    struct task **wanted = sorted(&m->set);
     char *after = memory_text("");
     struct task_record record;
     enum status status;
@@ -85,7 +93,7 @@ static void prune(struct scheduler *s, wall now, struct message *m, struct write
         free(after);
         after = memory_text(record.name);
         struct known_task *known;
-        if (!is_among(&names, after)) {
+        if (!is_among(wanted, m->set.count, after)) {
             struct task_change change = {
                 .action = TASK_REMOVED, .task = record.id, .revision = record.revision};
             struct edit edit = {.at = now, .author = m->author, .note = m->note, .changed = "[]"};
@@ -99,7 +107,7 @@ static void prune(struct scheduler *s, wall now, struct message *m, struct write
     if (!s->broken && status != STATUS_END)
         went_well(s, status);
     free(after);
-    map_done(&names);
+    free(wanted);
 }
 
 void answer_apply(struct scheduler *s, wall now, struct message *m)

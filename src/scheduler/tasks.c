@@ -257,11 +257,15 @@ void answer_rollback(struct scheduler *s, wall now, struct message *m)
     if (!find_live(s, m, &known) || !is_expected(m, known))
         return;
     int wanted = m->revision ? m->revision : known->record.revision - 1;
+    if (wanted < 1) {
+        refuse(m, STATUS_NOT_FOUND, "task \"%s\" has one revision only: none is before it",
+               m->name);
+        return;
+    }
     char *definition;
     size_t size;
     enum status status =
-        wanted < 1 ? STATUS_NOT_FOUND
-                   : store_find_revision(s->store, known->record.id, wanted, &definition, &size);
+        store_find_revision(s->store, known->record.id, wanted, &definition, &size);
     if (status == STATUS_NOT_FOUND) {
         refuse(m, STATUS_NOT_FOUND, "task \"%s\" has no revision %d; its newest is %d", m->name,
                wanted, known->record.revision);

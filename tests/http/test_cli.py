@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from support.fake_api import Answer, Asked, FakeApi, problem
-from support.server import binary
+from support.server import ROOT, binary
 
 RUN = "run_0c4x9k2m1p7qz"
 COMMANDS = (
@@ -224,6 +224,21 @@ def test_wrong_use_ends_with_2_and_says_what_would_be_right(
     assert api.asked == []
 
 
+@pytest.mark.parametrize("arguments", [("help", "secret"), ("secret", "--help")])
+def test_help_of_secret_says_which_store_is_read(arguments: tuple[str, ...]) -> None:
+    done = punctual(None, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "--store PATH" in done.stdout
+    assert "PUNCTUAL_STORE" in done.stdout
+
+
+def test_a_secret_whose_store_is_elsewhere_says_how_to_name_it(tmp_path: Path) -> None:
+    done = punctual(None, "secret", "show", f"--store={tmp_path}/none.db")
+    assert done.returncode == 1
+    assert f"{tmp_path}/none.db cannot be opened" in done.stderr
+    assert "--store PATH" in done.stderr
+
+
 def test_version() -> None:
     assert re.fullmatch(r"punctual \d+\.\d+\.\d+\n", punctual(None, "version").stdout)
     assert re.fullmatch(r"punctual \d+\.\d+\.\d+\n", punctual(None, "--version").stdout)
@@ -353,6 +368,13 @@ def test_wait_follows_the_run_to_its_end(api: FakeApi, command: str, call: str, 
     assert done.stderr.splitlines()[0] == "running"
     assert done.stderr.splitlines()[1].startswith("waiting: attempt 1 did not succeed, the next is in ")
     assert done.stderr.splitlines()[2] == state
+
+
+def test_a_short_wait_is_told_in_milliseconds(api: FakeApi) -> None:
+    api.on("POST /v1/tasks/x/runs", Answer(201, a_run(state="due")))
+    waiting = a_run(state="waiting", due_at=instant(seconds=-0.9), attempts=[an_attempt(outcome="failed")])
+    api.on(f"GET /v1/runs/{RUN}", Answer(200, waiting), Answer(200, a_run()))
+    assert re.search(r"the next is in \d+ ms$", punctual(api, "trigger", "x", "--wait").stderr, re.MULTILINE)
 
 
 def test_wait_bears_a_server_that_restarts(api: FakeApi) -> None:
@@ -535,6 +557,59 @@ def test_a_run_is_shown_with_its_attempts_and_phases(api: FakeApi) -> None:
     assert re.search(r"#1 +expected status 200 to 299, got 503", shown)
     assert '{"ok": true}' in shown
     assert json.loads(punctual(api, "run", RUN, "--json").stdout) == run
+
+
+def test_the_readme_shows_a_run_as_it_is_shown(api: FakeApi) -> None:
+    unavailable = {
+        "outcome": "failed",
+        "status": 503,
+        "error": "answered 503 Service Unavailable; expected 200 to 299",
+        "lateness_ms": 0.211,
+        "response_time_ms": 4.4,
+        "phases": {"dns_ms": 0.024, "connect_ms": 0.154, "tls_ms": None, "first_byte_ms": 4.3},
+        "cache": "unknown",
+        "db_calls": None,
+        "response": None,
+    }
+    done = {
+        "lateness_ms": 0.096,
+        "response_time_ms": 812,
+        "phases": {"dns_ms": 0, "connect_ms": 0, "tls_ms": None, "first_byte_ms": 811},
+        "db_calls": 14,
+        "response": None,
+    }
+    run = a_run(
+        id="run_0sapk3fbg0000",
+        revision=1,
+        scheduled_for="2026-11-24T01:30:00.000Z",
+        due_at="2026-11-24T01:30:04.417Z",
+        started_at="2026-11-24T01:30:00.000Z",
+        finished_at="2026-11-24T01:30:05.230Z",
+        attempts=[an_attempt(**unavailable), an_attempt(number=2, **done)],
+    )
+    api.on(f"GET /v1/runs/{run['id']}", Answer(200, run))
+    shown = re.sub(r"( UTC), .*", r"\1, 6 h ago", punctual(api, "run", run["id"]).stdout)
+    assert f"```text\n{shown}```\n" in (ROOT / "README.md").read_text()
+
+
+def test_a_run_that_is_over_is_not_due(api: FakeApi) -> None:
+    later = instant(minutes=-1)
+    api.on(f"GET /v1/runs/{RUN}", Answer(200, a_run(due_at=later)))
+    assert not re.search(r"^ +due ", punctual(api, "run", RUN).stdout, re.MULTILINE)
+    api.on(f"GET /v1/runs/{RUN}", Answer(200, a_run(due_at=later, state="waiting", finished_at=None)))
+    assert re.search(r"^ +due .*, in ", punctual(api, "run", RUN).stdout, re.MULTILINE)
+
+
+def test_a_response_ends_where_its_words_end(api: FakeApi) -> None:
+    api.on(f"GET /v1/runs/{RUN}", Answer(200, a_run(attempts=[an_attempt(response="done\r\n")])))
+    assert punctual(api, "run", RUN).stdout.endswith("\n  done\n")
+
+
+def test_a_narrow_terminal_leaves_out_columns_rather_than_cut_numbers(api: FakeApi) -> None:
+    api.on("GET /v1/runs", Answer(200, {"runs": [a_run(reason="why")], "next_cursor": None}))
+    titles, row = without_colours(on_a_terminal(api, 60, "runs")).splitlines()[:2]
+    assert titles.split() == ["RUN", "TASK", "STATE", "DUE", "…"]
+    assert row.endswith("2 min ago")
 
 
 # --- apply and diff

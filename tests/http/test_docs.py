@@ -2,17 +2,21 @@
 
 In README.md and docs/start, blocks marked `sh` are run in order, by one `sh -e` for each file, with `punctual`
 in PATH and in an empty folder. A block marked `yaml` whose first line is `# NAME.yaml` becomes that file. Other
-marks (`console`, `text`, `yaml` without a name) are for the eye only. Links between pages must lead somewhere.
+marks (`console`, `text`, `yaml` without a name) are for the eye only, but for the `python` of the first task and
+the headers that the reference lets an endpoint answer with. Links between pages must lead somewhere.
 """
 
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.server import ROOT, Factory, binary
+from support.receiver import Answer, Receiver
+from support.server import ROOT, Factory, Server, binary, new_secret
+from support.words import create_run, http_task, wait_final
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -64,6 +68,32 @@ def test_the_examples_of_a_page_work(page: Path, server_factory: Factory, tmp_pa
 def test_the_readme_compares_its_two_definitions() -> None:
     """`punctual diff` exits 1 where curl and YAML differ, failing the test above; here: that it is asked."""
     assert "punctual diff " in script_of(ROOT / "README.md")
+
+
+def block(page: str, kind: str, first: str) -> str:
+    """The block of that kind whose text begins with `first`."""
+    found = [text for mark, text in BLOCK.findall((ROOT / page).read_text()) if mark == kind]
+    return next(text for text in found if text.startswith(first))
+
+
+def test_the_first_task_tells_how_a_signature_is_verified(server: Server, receiver: Receiver) -> None:
+    example: dict[str, Any] = {}
+    exec(block("docs/start/first-task.md", "python", "# verify.py"), example)
+    create_run(server, http_task(receiver.url("/hook"), payload={"n": 1}))
+    (request,) = receiver.wait("/hook")
+    is_genuine = example["is_genuine"]
+    assert is_genuine(request.headers, request.body, server.secret)
+    assert not is_genuine(request.headers, request.body + b" ", server.secret)
+    assert not is_genuine(request.headers, request.body, new_secret())
+    assert not is_genuine({}, request.body, server.secret)
+
+
+def test_the_headers_of_the_reference_are_shown_with_the_attempt(server: Server, receiver: Receiver) -> None:
+    lines = block("docs/reference/task.md", "text", "Cache-Status").splitlines()
+    receiver.script("/hook", Answer(headers=dict(line.split(": ") for line in lines)))
+    run = create_run(server, http_task(receiver.url("/hook")))
+    (attempt,) = wait_final(server, run["id"])["attempts"]
+    assert (attempt["cache"], attempt["db_calls"], attempt["db_time_ms"]) == ("warm", 6, 12.5)
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)

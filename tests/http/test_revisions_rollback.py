@@ -69,6 +69,12 @@ def test_a_rollback_to_what_never_was_is_refused(server: Server) -> None:
     assert get_task(server, "subject")["revision"] == 1
 
 
+def test_a_rollback_of_the_first_revision_says_that_none_is_before_it(server: Server) -> None:
+    edit(server, 10)
+    refused = problem(rollback(server), 404)
+    assert "one revision only" in refused["detail"]
+
+
 def test_a_rollback_heeds_if_match(server: Server) -> None:
     edit(server, 10)
     edit(server, 20)

@@ -43,6 +43,17 @@ TEST(a_narrow_terminal_cuts_the_widest_column_that_may_be_cut)
                show(cells, 3, 30, false));
 }
 
+TEST(a_number_is_shown_whole_or_not_at_all)
+{
+    const char *const cells[] = {"nightly-invoices", "1234 ms", "503"};
+    CHECK_TEXT("TASK        TOOK …\n"
+               "nightl…  1234 ms\n",
+               show(cells, 3, 18, false));
+    CHECK_TEXT("TASK …\n"
+               "nightly-inv…\n",
+               show(cells, 3, 14, false));
+}
+
 TEST(a_table_never_exceeds_the_terminal_however_narrow)
 {
     const char *const cells[] = {"nightly-invoices", "1234567890", "the endpoint answered 503"};
