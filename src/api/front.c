@@ -39,8 +39,7 @@ struct front {
     int port;
 };
 
-// --- a request's way
-// ------------------------------------------------------------------------------------------------
+// --- a request's way ---
 
 // What can be refused before the body has come.
 static void check_headers(struct request *r)
@@ -288,8 +287,7 @@ static size_t unescape(void *context, struct MHD_Connection *connection, char *t
     return (size_t)(to - text);
 }
 
-// --- starting
-// -------------------------------------------------------------------------------------------------------
+// --- starting ---
 
 static enum status listen_failed(int fd, const struct front_options *options, char *why,
                                  size_t size)
@@ -405,8 +403,7 @@ int front_port(const struct front *front)
     return front->port;
 }
 
-// --- serving
-// --------------------------------------------------------------------------------------------------------
+// --- serving ---
 
 void front_reply(struct front *front, struct letter *replies)
 {
@@ -427,8 +424,7 @@ void front_events(struct front *front, int64_t turn)
     streams_wake(front->service.streams, turn);
 }
 
-// --- stopping
-// -------------------------------------------------------------------------------------------------------
+// --- stopping ---
 
 void front_quiesce(struct front *front)
 {

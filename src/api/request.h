@@ -58,9 +58,8 @@ const char *request_header(const struct request *r, const char *name);
 char *request_author(const struct request *r);
 char *request_note(const struct request *r);
 
-// --- the answer: exactly one of these, once
-// ------------------------------------------------------------------------ Begins a JSON answer;
-// the caller writes one value into it.
+// --- the answer: exactly one of these, once ---
+// Begins a JSON answer; the caller writes one value into it.
 struct writer request_answer(struct request *r, int code);
 // A problem with the faults found so far. Replaces whatever was begun.
 void request_refuse(struct request *r, enum problem problem, const char *format, ...)
@@ -72,8 +71,8 @@ void request_post(struct request *r, struct message *message);
 // Turns the reply of the message into the answer.
 void request_take_reply(struct request *r);
 
-// --- parts of a request. False: a refusal is the answer already
-// ------------------------------------------------------ The body as JSON, decref'd by the caller.
+// --- parts of a request. False: a refusal is the answer already ---
+// The body as JSON, decref'd by the caller.
 // An empty body is {} for BODY_OPTIONAL.
 bool request_json(struct request *r, json_t **ret);
 // The same, and it must be an object that has only the named fields.
@@ -93,9 +92,8 @@ bool request_expected(struct request *r, int *ret);
 // Idempotency-Key into the message, with the fingerprint of the request.
 bool request_key(struct request *r, struct message *message);
 
-// --- pure readers behind them, for tests
-// ------------------------------------------------------------------------------ "3", 3 or W/"3":
-// true with the revision.
+// --- pure readers behind them, for tests ---
+// "3", 3 or W/"3": true with the revision; another tag in quotes: true with one that no task has.
 bool expected_read(const char *text, int *ret);
 // json_read, and no deeper than JSON_DEPTH_MAX.
 enum status request_json_read(const char *text, size_t size, json_t **ret,

@@ -32,8 +32,7 @@ void run_post(struct request *r)
     message_free(message);
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------------------------
+// --- reading ---
 
 static void read_filter(struct request *r, struct run_filter *filter)
 {
@@ -130,8 +129,7 @@ void run_get(struct request *r)
     run_done(&run);
 }
 
-// --- changing
-// -------------------------------------------------------------------------------------------------------
+// --- changing ---
 
 // {"field": text?} and the run of the path. NULL: refused.
 static struct message *run_message(struct request *r, enum message_kind kind, const char *field)

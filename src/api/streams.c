@@ -40,8 +40,7 @@ struct streams {
     bool stopping;
 };
 
-// --- waking
-// ---------------------------------------------------------------------------------------------------------
+// --- waking ---
 
 // With the lock held.
 static void wake_all(struct streams *streams, bool beat)
@@ -120,8 +119,7 @@ void streams_free(struct streams *streams)
     free(streams);
 }
 
-// --- what is sent
-// ---------------------------------------------------------------------------------------------------
+// --- what is sent ---
 
 static void tell_gap(struct stream *stream)
 {
@@ -274,8 +272,7 @@ static ssize_t on_more(void *context, uint64_t position, char *to, size_t max)
     return give(stream, to, max);
 }
 
-// --- a stream's life
-// ------------------------------------------------------------------------------------------------
+// --- a stream's life ---
 
 static void stream_free(void *context)
 {

@@ -12,8 +12,7 @@
 #define FIGURES_OF_ONE 1000 // attempts that the figures of a task are over
 #define FIGURES_OF_MANY 100 // ... in a list, which has many tasks
 
-// --- changing
-// -------------------------------------------------------------------------------------------------------
+// --- changing ---
 
 static bool command_is_allowed(struct request *r, const struct task *task)
 {
@@ -119,8 +118,7 @@ void task_delete(struct request *r)
     request_post(r, message);
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------------------------
+// --- reading ---
 
 static void write_task(struct writer *w, const struct task_record *record,
                        const struct task_figures *figures, wall now)

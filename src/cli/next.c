@@ -136,7 +136,7 @@ static bool read_options(int argc, char **argv, struct wish *wish)
                                 : "one expression, in quotes: punctual next \"30 2 * * *\"");
 }
 
-// --- one expression ----------------------------------------------------------------------------
+// --- one expression ---
 
 static void show_lines(const struct schedule *schedule, const struct wish *wish)
 {

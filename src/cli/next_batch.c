@@ -24,7 +24,7 @@ struct batch {
     bool too_long; // the rest of a line that is too long is passed over
 };
 
-// --- one question ------------------------------------------------------------------------------
+// --- one question ---
 
 void next_format(const struct zone *zone, wall t, char text[static NEXT_TEXT])
 {
@@ -142,7 +142,7 @@ void next_answer(const char *line, size_t size, wall now, struct buffer *out)
     json_decref(question);
 }
 
-// --- lines in, lines out -----------------------------------------------------------------------
+// --- lines in, lines out ---
 
 static enum status flush(struct batch *b)
 {

@@ -116,7 +116,7 @@ static bool equals_ignoring_case(const char *wanted, struct piece p)
     return !*wanted && p.at == p.end;
 }
 
-// --- one value ---------------------------------------------------------------------------------
+// --- one value ---
 
 // Signs of the specification's later increments, and of ours, that this version does not know.
 static bool complain_of_the_unknown(struct reader *r, const struct field *f, struct piece item)
@@ -196,7 +196,7 @@ static bool read_value(struct reader *r, const struct field *f, struct piece ite
     return complain_of_the_unknown(r, f, item);
 }
 
-// --- one item of a list ------------------------------------------------------------------------
+// --- one item of a list ---
 
 static struct quote value_text(const struct field *f, const struct value *like, int n)
 {
@@ -325,7 +325,7 @@ static bool read_field(struct reader *r, int at, struct piece text)
     }
 }
 
-// --- the whole ---------------------------------------------------------------------------------
+// --- the whole ---
 
 static bool split(struct reader *r, const char *text)
 {

@@ -1,12 +1,12 @@
 /*
  * run - one execution owed
  *
- *                 +-----------------------------------------------------------+
- *                 v                                                           |
- *   scheduled -> due -> running -> succeeded                              waiting
- *      |          |       |  `--> failed                                      ^
- *      |          |       +-----------------------------------------------> --+
- *      +----------+-----> canceled | missed | skipped
+ *                  .---------- waiting <---.
+ *                  v                        |
+ *   scheduled --> due --> running ----------+--> succeeded
+ *       |          |         |              '--> failed
+ *       |          |         '--> canceled
+ *       '----------+--> canceled, missed, skipped (waiting, too)
  *
  * `due` is never stored: a run that is scheduled or waiting is due once its time has come, and
  * reads so (run_state_at). The moves are the table in run.c, and nothing else may make them.

@@ -9,7 +9,7 @@
 #define LEAST (-SECOND)
 #define MOST (INT64_C(253402300800) * SECOND)
 
-// --- cron in a zone ----------------------------------------------------------------------------
+// --- cron in a zone ---
 //
 // A zone is a chain of spans with one offset each. Within a span local time and UTC run in step, so
 // the next matching local time is the next occurrence, unless it lies beyond the span's end. Then
@@ -92,7 +92,7 @@ static bool next_cron(const struct schedule *s, wall t, struct occurrence *ret)
     }
 }
 
-// --- every and at ------------------------------------------------------------------------------
+// --- every and at ---
 
 static bool next_every(const struct schedule *s, wall t, struct occurrence *ret)
 {
@@ -108,7 +108,7 @@ static bool next_at(const struct schedule *s, wall t, struct occurrence *ret)
     return t.us < s->at.us;
 }
 
-// --- the whole ---------------------------------------------------------------------------------
+// --- the whole ---
 
 static bool (*const next_of_kind[])(const struct schedule *, wall, struct occurrence *) = {
     [SCHEDULE_CRON] = next_cron,

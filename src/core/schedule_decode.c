@@ -22,7 +22,7 @@ struct reader {
     const char *window_only; // ... that a single instant cannot use
 };
 
-// --- texts -------------------------------------------------------------------------------------
+// --- texts ---
 
 // A fault at one field; `field` NULL: at the schedule itself.
 __attribute__((format(printf, 3, 4))) static void wrong(struct reader *r, const char *field,
@@ -69,7 +69,7 @@ static void read_instant(struct reader *r, const char *field, const json_t *valu
               "2026-12-24T17:00:00Z, from 1970 on");
 }
 
-// --- fields ------------------------------------------------------------------------------------
+// --- fields ---
 
 static void become(struct reader *r, enum schedule_kind kind, const char *expression)
 {
@@ -228,7 +228,7 @@ static const struct {
     {"jitter", read_jitter},     {"start", read_start}, {"end", read_end},
 };
 
-// --- the whole ---------------------------------------------------------------------------------
+// --- the whole ---
 
 static void read_field(struct reader *r, const char *name, const json_t *value)
 {

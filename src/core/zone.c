@@ -22,7 +22,7 @@ struct zone {
     struct zone *next; // in the table: another zone whose name has the same hash
 };
 
-// --- the table of all zones asked for ----------------------------------------------------------
+// --- the table of all zones asked for ---
 
 static pthread_mutex_t zones_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct map zones; // hash of the name to struct zone; never shrinks
@@ -144,7 +144,7 @@ void zone_free(struct zone *zone)
     free(zone);
 }
 
-// --- looking up --------------------------------------------------------------------------------
+// --- looking up ---
 
 static int64_t seconds_of(int64_t us)
 {

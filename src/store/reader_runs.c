@@ -58,7 +58,7 @@ enum status reader_prepare_runs(struct reader *reader)
     return database_prepare(&reader->database, texts, STATEMENTS, &reader->runs);
 }
 
-// --- lists ---------------------------------------------------------------------------------------
+// --- lists ---
 
 // Which list answers for a state: of all tasks, and of one. Any state: the last row.
 static const struct {
@@ -156,7 +156,7 @@ enum status reader_list_attempts(struct reader *reader, run_id id, struct attemp
     return status;
 }
 
-// --- figures -------------------------------------------------------------------------------------
+// --- figures ---
 
 #define FIGURES_MAX 1000
 

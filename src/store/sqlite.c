@@ -137,7 +137,7 @@ static const struct store_verbs verbs = {
     .trim_journal = sqlite_trim_journal,
 };
 
-// --- opening -------------------------------------------------------------------------------------
+// --- opening ---
 
 // SQLite calls it after each commit with the number of pages that the log holds.
 static int after_commit(void *context, sqlite3 *handle, const char *name, int pages)

@@ -63,7 +63,7 @@ enum status sqlite_start_run(struct store *store, run_id id, wall at, int64_t re
     return move(s, q);
 }
 
-// --- the end of an attempt -----------------------------------------------------------------------
+// --- the end of an attempt ---
 
 static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
                               const struct verdict *verdict, wall now)
@@ -132,7 +132,7 @@ enum status sqlite_finish_attempt(struct store *store, const struct attempt *att
     return status == STATUS_OK ? moved : status;
 }
 
-// --- ending --------------------------------------------------------------------------------------
+// --- ending ---
 
 enum status sqlite_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
                            wall now)

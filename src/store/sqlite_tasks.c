@@ -62,7 +62,7 @@ enum status sqlite_next_task(struct store *store, const char *after, struct task
     return status == STATUS_NOT_FOUND ? STATUS_END : status;
 }
 
-// --- saving --------------------------------------------------------------------------------------
+// --- saving ---
 
 // The row of a task that has none yet, or whether the one it has was deleted: both read as
 // "created" in the history.

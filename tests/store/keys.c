@@ -69,7 +69,7 @@ TEST(clearing_takes_the_earliest_expired_keys_and_no_live_one)
     store_close(store);
 }
 
-// --- journal -------------------------------------------------------------------------------------
+// --- journal ---
 
 static void add_turns(struct store *store, int64_t from, int64_t to, size_t bytes)
 {

@@ -259,7 +259,7 @@ TEST(a_report_that_is_not_of_the_latest_attempt_changes_nothing)
     store_close(store);
 }
 
-// --- canceling what is pending -------------------------------------------------------------------
+// --- canceling what is pending ---
 
 TEST(canceling_what_is_pending_takes_scheduled_and_waiting_runs_of_the_task)
 {

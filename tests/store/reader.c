@@ -208,7 +208,7 @@ TEST(attempts_read_back_in_order_with_every_number)
     store_close(store);
 }
 
-// --- figures -------------------------------------------------------------------------------------
+// --- figures ---
 
 // One attempt of a run of its own.
 static void tried(struct store *store, int64_t task, int64_t id, struct attempt attempt)

@@ -136,7 +136,7 @@ TEST(one_occurrence_has_one_run)
     store_close(store);
 }
 
-// --- what falls due ------------------------------------------------------------------------------
+// --- what falls due ---
 
 TEST(due_runs_come_by_time_then_id_up_to_a_moment)
 {

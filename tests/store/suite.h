@@ -29,7 +29,7 @@ __attribute__((unused)) static enum status suite_open_reader(const char *where, 
     return reader_open_sqlite(where, ret, suite_why, sizeof suite_why);
 }
 
-// --- a place for stores: one folder for the program, removed at its end --------------------------
+// --- a place for stores: one folder for the program, removed at its end ---
 
 static char suite_folder[] = "/tmp/punctual-store-XXXXXX";
 static char suite_path[200]; // of the store of the test under way
@@ -89,7 +89,7 @@ __attribute__((unused)) static struct reader *suite_reader(void)
 #define BEGIN() OK(store_begin(store))
 #define COMMIT() OK(store_commit(store))
 
-// --- samples -------------------------------------------------------------------------------------
+// --- samples ---
 
 #define T0 (INT64_C(1774746000) * SECOND)
 

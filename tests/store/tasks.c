@@ -214,7 +214,7 @@ TEST(a_definition_of_a_task_comes_with_its_name_and_is_not_an_inline_one)
     store_close(store);
 }
 
-// --- cursors -------------------------------------------------------------------------------------
+// --- cursors ---
 
 static const struct cursor from_the_start = {.next_at = {INT64_MIN}};
 

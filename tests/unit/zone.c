@@ -213,7 +213,7 @@ TEST(an_instant_is_written_with_the_offset_of_its_zone)
     }
 }
 
-// --- files made by hand ------------------------------------------------------------------------
+// --- files made by hand ---
 
 struct change {
     int64_t at;
@@ -445,7 +445,7 @@ TEST(no_file_is_too_broken_to_be_refused)
     }
 }
 
-// --- many threads, and names -------------------------------------------------------------------
+// --- many threads, and names ---
 
 static void *find_some(void *unused)
 {
