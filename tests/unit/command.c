@@ -221,7 +221,8 @@ TEST(a_command_has_only_its_three_descriptors_and_no_blocked_signals)
 {
     struct message *report =
         run("n=3; while [ $n -lt 64 ]; do [ -e /proc/$$/fd/$n ] && echo open $n; n=$((n+1)); done; "
-            "test $(ps -o pgid= -p $$) = $$ && echo leader; exec grep -E 'Sig(Blk|Ign)' "
+            "read -r pid name state parent group rest </proc/$$/stat; test $group = $$ && "
+            "echo leader; exec grep -E 'Sig(Blk|Ign)' "
             "/proc/self/status");
     const char *out = report->attempt.response, *ignored = strstr(out, "SigIgn:\t");
     CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
