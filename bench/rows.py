@@ -51,6 +51,11 @@ class Bench:
             yield server
         shutil.rmtree(place, ignore_errors=True)
 
+    def disk_now(self) -> str:
+        """What a sync costs at this moment: shared disks change from round to round."""
+        sync = program("fdatasync", file=self.folder / "sync.tmp", count=100)
+        return f"disk p50 {sync['p50_us']} us, p99 {sync['p99_us']} us"
+
     @contextlib.contextmanager
     def profile(self, server: Server, name: str) -> Iterator[None]:
         """With --perf: where the server's time goes meanwhile."""
@@ -110,7 +115,7 @@ def create(bench: Bench) -> list[Row]:
                     rate, cpu, result = loaded(server, **options, **post)
                 row.ours.append(rate)
                 row.cpu_us.append(cpu)
-                row.notes.append(f"p50 {result['p50_us']} us, p99 {result['p99_us']} us")
+                row.notes.append(f"p50 {result['p50_us']} us, p99 {result['p99_us']} us; {bench.disk_now()}")
         rows.append(judge_ratio(row, 0.45))
     return rows
 
@@ -135,7 +140,9 @@ def batch(bench: Bench) -> list[Row]:
                 rate, cpu, result = loaded(server, connections=16, seconds=bench.seconds, **post)
             row.ours.append(rate * 100)
             row.cpu_us.append(cpu / 100)
-            row.notes.append(f"a batch: p50 {result['p50_us']} us, p99 {result['p99_us']} us")
+            row.notes.append(
+                f"a batch: p50 {result['p50_us']} us, p99 {result['p99_us']} us; {bench.disk_now()}"
+            )
     return [judge_ratio(row, 0.40)]
 
 
@@ -177,7 +184,7 @@ def webhooks(bench: Bench) -> list[Row]:
             row.notes.append(
                 f"{count / at_sink:,.0f}/s between first and last arrival; "
                 f"first {report['first_us'] / 1e3 - due * 1e3:.1f} ms after due; "
-                f"{report['requests'] - count} delivered twice"
+                f"{report['requests'] - count} delivered twice; {bench.disk_now()}"
             )
             if report["first_us"] < due * 1e6 - 1:
                 raise BenchError("a run was delivered before it was due")
