@@ -7,8 +7,10 @@
 #include "base/memory.h"
 #include "scheduler/state.h"
 
-#define KEYS_CLEARED_A_TURN 20 // and two for each message: faster than they can come
-#define JOURNAL_ROWS_TRIMMED_A_TURN 4
+// Keeping house is small work, and not worth two statements in every turn.
+#define TURNS_BETWEEN_CLEARINGS 16
+#define KEYS_CLEARED 320 // and two for each message since: faster than they can come
+#define JOURNAL_ROWS_TRIMMED 64
 #define JOURNAL_OF_A_TURN_MAX (256 << 20)
 
 const struct scheduler_options scheduler_defaults = {
@@ -165,9 +167,18 @@ static void keep_journal(struct scheduler *s, wall now)
     if (s->broken || s->journal.size == 0)
         return;
     went_well(s, store_add_journal(s->store, s->turn + 1, now, s->journal.data, s->journal.size));
-    if (!s->broken)
-        went_well(
-            s, store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED_A_TURN));
+}
+
+// Forgets what is past its time, some of it at a time.
+static void keep_house(struct scheduler *s, wall now)
+{
+    if (s->broken || s->metrics.turns % TURNS_BETWEEN_CLEARINGS)
+        return;
+    size_t keys = KEYS_CLEARED + 2 * (size_t)(s->metrics.messages - s->messages_at_clearing);
+    s->messages_at_clearing = s->metrics.messages;
+    if (went_well(s, store_clear_keys(s->store, now, keys)))
+        went_well(s,
+                  store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED));
 }
 
 // Nothing of the turn has happened: everybody who asked is told so, and no order leaves.
@@ -189,7 +200,6 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     s->orders_end = &s->orders;
     buffer_clear(&s->journal);
     s->metrics.turns++;
-    uint64_t before = s->metrics.messages;
 
     if (!s->broken)
         went_well(s, store_begin(s->store));
@@ -198,10 +208,7 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     plan_due_occurrences(s, now);
     start_due_runs(s, now);
     keep_journal(s, now);
-    if (!s->broken)
-        went_well(
-            s, store_clear_keys(s->store, now,
-                                KEYS_CLEARED_A_TURN + 2 * (size_t)(s->metrics.messages - before)));
+    keep_house(s, now);
     if (!s->broken)
         went_well(s, store_commit(s->store));
     if (s->broken)

@@ -65,6 +65,7 @@ struct scheduler {
     struct letter *attempts, **attempts_end; // and, before the first turn, what was found lost
 
     struct metrics metrics;
+    uint64_t messages_at_clearing; // how many had come when the house was kept last
 };
 
 // Marks the scheduler broken when the store is. True on STATUS_OK.

@@ -150,15 +150,24 @@ static struct letter *sort_out(struct back *back, struct letter *inbox)
     return rest;
 }
 
+// What has arrived; where nothing has, sleeps until the scheduler wants a turn.
+static struct letter *next_inbox(struct back *back)
+{
+    struct letter *inbox = mailbox_take(back->parts.messages);
+    if (inbox)
+        return inbox;
+    sleep_until(back, scheduler_next_turn(back->parts.scheduler, wall_now()));
+    return mailbox_take(back->parts.messages);
+}
+
 static void *run(void *context)
 {
     struct back *back = context;
     steady last_watchdog = {0};
     while (!atomic_load(&back->ending)) {
-        wall now = wall_now();
-        sleep_until(back, scheduler_next_turn(back->parts.scheduler, now));
+        struct letter *inbox = next_inbox(back);
         notice_step(back, wall_now());
-        turn(back, sort_out(back, mailbox_take(back->parts.messages)));
+        turn(back, sort_out(back, inbox));
         if (steady_now().us - last_watchdog.us >= PULSE_US) {
             last_watchdog = steady_now();
             sd_notify(0, "WATCHDOG=1");
