@@ -177,8 +177,7 @@ static void keep_house(struct scheduler *s, wall now)
     size_t keys = KEYS_CLEARED + 2 * (size_t)(s->metrics.messages - s->messages_at_clearing);
     s->messages_at_clearing = s->metrics.messages;
     if (went_well(s, store_clear_keys(s->store, now, keys)))
-        went_well(s,
-                  store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED));
+        went_well(s, store_trim_journal(s->store, s->options.journal_bytes, JOURNAL_ROWS_TRIMMED));
 }
 
 // Nothing of the turn has happened: everybody who asked is told so, and no order leaves.
