@@ -16,7 +16,7 @@
 const struct scheduler_options scheduler_defaults = {
     .seed = 1,
     .claim_ahead_us = 20 * MILLISECOND,
-    .lane_limit = 128,
+    .lane_limit = 64,
     .total_limit = 4096,
     .due_limit = 1000000,
     .horizon_us = 60 * SECOND,
