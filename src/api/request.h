@@ -23,7 +23,7 @@ struct answer {
     struct buffer body;
     struct MHD_Response *whole; // instead of the body
     bool whole_is_shared;       // ... which is not ours to let go
-    char location[160];         // "" for none
+    char location[144];         // "" for none
     int revision;               // for the ETag; 0: none
     bool replayed;              // Idempotency-Replayed: true
     int retry_after_s;          // 0: none

@@ -144,9 +144,10 @@ static bool types_have(const char *types, const char *type)
     return false;
 }
 
-// One event as a frame, unless the stream does not want it.
-static void frame(struct stream *stream, int64_t turn, int64_t number, const char *text,
-                  size_t size)
+// One event as a frame, unless the stream does not want it. It gets the row's moment where it has
+// none of its own.
+static void frame(struct stream *stream, const struct journal_row *row, int64_t number,
+                  const char *text, size_t size)
 {
     struct json_place place;
     json_t *event;
@@ -157,9 +158,16 @@ static void frame(struct stream *stream, int64_t turn, int64_t number, const cha
     bool wanted = type && (!stream->types || types_have(stream->types, type)) &&
                   (!stream->task || (task && strcmp(stream->task, task) == 0));
     if (wanted) {
-        buffer_format(&stream->out, "id: %lld-%lld\nevent: %s\ndata: ", (long long)turn,
+        buffer_format(&stream->out, "id: %lld-%lld\nevent: %s\ndata: ", (long long)row->turn,
                       (long long)number, type);
-        buffer_add(&stream->out, text, size);
+        if (json_object_get(event, "at")) {
+            buffer_add(&stream->out, text, size);
+        } else {
+            char at[MOMENT_TEXT];
+            wall_format(row->at, at);
+            buffer_format(&stream->out, "{\"at\":\"%s\",", at);
+            buffer_add(&stream->out, text + 1, size - 1); // behind the brace
+        }
         buffer_text(&stream->out, "\n\n");
     }
     json_decref(event);
@@ -173,7 +181,7 @@ static void frame_row(struct stream *stream, const struct journal_row *row)
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t size = (size_t)((stop ? stop : end) - at);
         if (number > sent && size > 0)
-            frame(stream, row->turn, number, at, size);
+            frame(stream, row, number, at, size);
         at += size + 1;
     }
     stream->turn = row->turn;

@@ -1,13 +1,11 @@
 #include "core/event.h"
 
-static struct writer begin(struct buffer *journal, wall now, const char *type)
+static struct writer begin(struct buffer *journal, const char *type)
 {
     struct writer w = writer_on(journal);
     writer_object(&w);
     writer_key(&w, "type");
     writer_text(&w, type);
-    writer_key(&w, "at");
-    writer_moment(&w, now);
     return w;
 }
 
@@ -33,12 +31,16 @@ static const char *const run_types[RUN_STATE_COUNT] = {
     [RUN_SKIPPED] = "run.skipped",
 };
 
-void event_run(struct buffer *journal, wall now, const struct event_run *event)
+void event_run(struct buffer *journal, const struct event_run *event)
 {
-    struct writer w = begin(journal, now, run_types[event->state]);
+    struct writer w = begin(journal, run_types[event->state]);
     writer_key(&w, "task");
     writer_text(&w, event->task);
     write_run_id(&w, "run", event->run);
+    if (wall_is_set(event->at)) {
+        writer_key(&w, "at");
+        writer_moment(&w, event->at);
+    }
     if (wall_is_set(event->due_at)) {
         writer_key(&w, "due_at");
         writer_moment(&w, event->due_at);
@@ -50,9 +52,9 @@ void event_run(struct buffer *journal, wall now, const struct event_run *event)
     end(&w);
 }
 
-void event_batch(struct buffer *journal, wall now, run_id first, run_id last, size_t count)
+void event_batch(struct buffer *journal, run_id first, run_id last, size_t count)
 {
-    struct writer w = begin(journal, now, "runs.created");
+    struct writer w = begin(journal, "runs.created");
     write_run_id(&w, "first", first);
     write_run_id(&w, "last", last);
     writer_key(&w, "count");
@@ -60,9 +62,9 @@ void event_batch(struct buffer *journal, wall now, run_id first, run_id last, si
     end(&w);
 }
 
-void event_attempt(struct buffer *journal, wall now, const char *task, const struct attempt *a)
+void event_attempt(struct buffer *journal, const char *task, const struct attempt *a)
 {
-    struct writer w = begin(journal, now, "attempt.finished");
+    struct writer w = begin(journal, "attempt.finished");
     writer_key(&w, "task");
     writer_text(&w, task);
     write_run_id(&w, "run", a->run);
@@ -87,10 +89,10 @@ void event_attempt(struct buffer *journal, wall now, const char *task, const str
     end(&w);
 }
 
-void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision,
+void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note)
 {
-    struct writer w = begin(journal, now, type);
+    struct writer w = begin(journal, type);
     writer_key(&w, "task");
     writer_text(&w, task);
     writer_key(&w, "revision");

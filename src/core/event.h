@@ -3,8 +3,10 @@
  *
  * Events of one turn are kept together as one row of the store's journal, JSON objects one per
  * line:
- * {"type": "run.succeeded", "at": "...", "task": "nightly", "run": "run_...", ...}
- * An event's id for Last-Event-ID is "<turn>-<line>", counted from 1 and 0.
+ * {"type": "run.succeeded", "task": "nightly", "run": "run_...", ...}
+ * Their moment, "at", is the turn's unless they say another: the row has it once, and it is put
+ * into each when it is sent. An event's id for Last-Event-ID is "<turn>-<line>", counted from 1 and
+ * 0.
  */
 #pragma once
 
@@ -17,15 +19,15 @@ struct event_run {
     enum run_state state; // the one entered
     wall due_at;          // WALL_NONE: left out
     const char *reason;   // NULL or "": left out
+    wall at;              // WALL_NONE: the turn's
 };
 // "run.created" (scheduled), "run.running", "run.waiting", "run.succeeded", "run.failed",
 // "run.canceled", "run.missed", "run.skipped".
-void event_run(struct buffer *journal, wall now, const struct event_run *event);
+void event_run(struct buffer *journal, const struct event_run *event);
 // "runs.created" for a whole batch: its first and last id and how many.
-void event_batch(struct buffer *journal, wall now, run_id first, run_id last, size_t count);
+void event_batch(struct buffer *journal, run_id first, run_id last, size_t count);
 // "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
-void event_attempt(struct buffer *journal, wall now, const char *task,
-                   const struct attempt *attempt);
+void event_attempt(struct buffer *journal, const char *task, const struct attempt *attempt);
 // "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
-void event_task(struct buffer *journal, wall now, const char *type, const char *task, int revision,
+void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note);

@@ -145,8 +145,9 @@ static void record_occurrence(struct scheduler *s, wall now, const struct known_
     if (status == STATUS_CONFLICT)
         return; // two schedules of one task meant the same instant: one occurrence
     if (went_well(s, status))
-        note_run(s, now,
-                 &(struct event_run){known->record.name, run.id, d.state, run.due_at, d.reason},
+        note_run(s,
+                 &(struct event_run){known->record.name, run.id, d.state, run.due_at, d.reason,
+                                     WALL_NONE},
                  run.task);
 }
 

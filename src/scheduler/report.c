@@ -43,17 +43,18 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     bury_if_deleted(s, task_id, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
     count_attempt(&s->metrics, attempt);
-    event_attempt(&s->journal, now, task->name, attempt);
+    event_attempt(&s->journal, task->name, attempt);
     if (status == STATUS_CONFLICT)
         return; // ended meanwhile, by a cancel: the attempt is recorded, and final stays final
     if (!went_well(s, status))
         return;
-    note_run(s, now,
+    note_run(s,
              &(struct event_run){.task = task->name,
                                  .run = attempt->run,
                                  .state = verdict.state,
                                  .due_at = verdict.due_at,
-                                 .reason = verdict.reason},
+                                 .reason = verdict.reason,
+                                 .at = WALL_NONE},
              task_id);
     if (verdict.state == RUN_WAITING)
         due_add(&s->due, &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id});

@@ -140,7 +140,12 @@ static void create_one(struct scheduler *s, wall now, struct message *m)
     struct run run;
     if (!went_well(s, grant(s, now, &m->wishes[0], &run)))
         return;
-    note_run(s, now, &(struct event_run){run.task_name, run.id, RUN_SCHEDULED, run.due_at, NULL},
+    note_run(s,
+             &(struct event_run){.task = run.task_name,
+                                 .run = run.id,
+                                 .state = RUN_SCHEDULED,
+                                 .due_at = run.due_at,
+                                 .at = WALL_NONE},
              run.task);
     reply_with_run(m, now, &run);
 }
@@ -167,7 +172,7 @@ static void create_batch(struct scheduler *s, wall now, struct message *m)
     }
     writer_end_array(&w);
     writer_end_object(&w);
-    event_batch(&s->journal, now, first, last, m->wish_count);
+    event_batch(&s->journal, first, last, m->wish_count);
 }
 
 void answer_create_runs(struct scheduler *s, wall now, struct message *m)
@@ -226,8 +231,9 @@ static void cancel(struct scheduler *s, wall now, struct message *m, struct run 
                           ? cancel_running(s, now, run, &verdict)
                           : store_end_run(s->store, run->id, RUN_CANCELED, reason, now)))
         return;
-    note_run(s, now, &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason},
-             run->task);
+    note_run(
+        s, &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason, WALL_NONE},
+        run->task);
     run->state = RUN_CANCELED;
     run->finished_at = now;
     free(run->reason);
@@ -274,7 +280,12 @@ static void retry(struct scheduler *s, wall now, struct message *m, const struct
     }
     if (!went_well(s, add_run(s, &run)))
         return;
-    note_run(s, now, &(struct event_run){run.task_name, run.id, RUN_SCHEDULED, run.due_at, NULL},
+    note_run(s,
+             &(struct event_run){.task = run.task_name,
+                                 .run = run.id,
+                                 .state = RUN_SCHEDULED,
+                                 .due_at = run.due_at,
+                                 .at = WALL_NONE},
              run.task);
     m->reply.created = true;
     reply_with_run(m, now, &run);

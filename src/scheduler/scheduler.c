@@ -139,9 +139,9 @@ void send_attempt(struct scheduler *s, struct message *report)
     chain(&s->attempts_end, &report->letter);
 }
 
-void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id)
+void note_run(struct scheduler *s, const struct event_run *event, int64_t task_id)
 {
-    event_run(&s->journal, now, event);
+    event_run(&s->journal, event);
     count_run(&s->metrics, task_id, event->task, event->state);
 }
 

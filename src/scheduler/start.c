@@ -71,9 +71,12 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
-    note_run(s, start_of(run, now),
-             &(struct event_run){
-                 .task = task->name, .run = run->id, .state = RUN_RUNNING, .due_at = WALL_NONE},
+    note_run(s,
+             &(struct event_run){.task = task->name,
+                                 .run = run->id,
+                                 .state = RUN_RUNNING,
+                                 .due_at = WALL_NONE,
+                                 .at = run->due_at.us > now.us ? run->due_at : WALL_NONE},
              run->task);
 }
 

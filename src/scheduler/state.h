@@ -76,7 +76,7 @@ void refuse(struct message *m, enum status status, const char *format, ...)
 void send_order(struct scheduler *s, struct order *order);
 void send_attempt(struct scheduler *s, struct message *report);
 // Tells the journal and the metrics that a run has entered a state.
-void note_run(struct scheduler *s, wall now, const struct event_run *event, int64_t task_id);
+void note_run(struct scheduler *s, const struct event_run *event, int64_t task_id);
 
 // tasks.c
 enum task_action { TASK_UNCHANGED, TASK_CREATED, TASK_CHANGED, TASK_REMOVED, TASK_ACTION_COUNT };

@@ -22,8 +22,9 @@ static enum status cancel_pending(struct scheduler *s, wall now, const struct ta
         if (!went_well(s, status))
             return status;
         for (size_t i = 0; i < count; i++)
-            note_run(s, now,
-                     &(struct event_run){record->name, ids[i], RUN_CANCELED, WALL_NONE, reason},
+            note_run(s,
+                     &(struct event_run){record->name, ids[i], RUN_CANCELED, WALL_NONE, reason,
+                                         WALL_NONE},
                      record->id);
     }
     return STATUS_OK;
@@ -47,7 +48,7 @@ static enum status create_task(struct scheduler *s, wall now, struct task_record
     enum status status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK)
         status = plan_task(s, now, record, task);
-    event_task(&s->journal, now, "task.created", record->name, record->revision, edit->author,
+    event_task(&s->journal, "task.created", record->name, record->revision, edit->author,
                edit->note);
     return status;
 }
@@ -65,7 +66,7 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
                                 "its schedule was edited before the occurrence had started");
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
-    event_task(&s->journal, now, "task.changed", record->name, record->revision, edit->author,
+    event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
 }
@@ -142,7 +143,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
         status = store_drop_cursors(s->store, record->id);
     if (status == STATUS_OK)
         status = cancel_pending(s, now, record, false, "its task was deleted");
-    event_task(&s->journal, now, "task.deleted", record->name, record->revision, edit->author,
+    event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);
     known_forget(&s->known, record->id);
     went_well(s, status);
@@ -158,7 +159,7 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
     record->paused_at = now;
     record->paused_by = memory_text(by);
     record->paused_why = memory_text(why);
-    event_task(&s->journal, now, "task.paused", record->name, record->revision, by, why);
+    event_task(&s->journal, "task.paused", record->name, record->revision, by, why);
     return store_mark_task(s->store, record, "paused",
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});
 }
@@ -337,8 +338,7 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         struct edit edit = edit_of(m, now);
         if (!went_well(s, store_mark_task(s->store, record, "resumed", &edit)))
             return;
-        event_task(&s->journal, now, "task.resumed", record->name, record->revision, m->author,
-                   m->note);
+        event_task(&s->journal, "task.resumed", record->name, record->revision, m->author, m->note);
         note_held_runs(s, record->id);
     }
     reply_with_task(s, now, m, known);

@@ -26,7 +26,7 @@ static const char *const texts[STATEMENTS] = {
          " LEFT JOIN revisions v ON v.task_id = a.task_id AND v.number = a.revision"
          " WHERE a.task_id = ?1 AND a.id < ?2 ORDER BY a.id DESC LIMIT ?3"),
     [REVISION] = "SELECT definition FROM revisions WHERE task_id = ?1 AND number = ?2",
-    [JOURNAL] = "SELECT turn, events FROM journal WHERE turn > ?1 ORDER BY turn LIMIT ?2",
+    [JOURNAL] = "SELECT turn, at, events FROM journal WHERE turn > ?1 ORDER BY turn LIMIT ?2",
     [RANGE] = ("SELECT coalesce((SELECT min(turn) FROM journal), 0),"
                " coalesce((SELECT max(turn) FROM journal), 0)"),
     [SETTING] = "SELECT value FROM settings WHERE name = ?1",
@@ -214,7 +214,8 @@ enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_
     enum status status;
     while ((status = database_step(&reader->database, q)) == STATUS_OK) {
         ret[count].turn = sqlite3_column_int64(q, 0);
-        ret[count].events = column_bytes(q, 1, &ret[count].size);
+        ret[count].at.us = sqlite3_column_int64(q, 1);
+        ret[count].events = column_bytes(q, 2, &ret[count].size);
         count++;
     }
     status = database_walked(q, status);

@@ -64,6 +64,7 @@ enum status reader_task_figures(struct reader *reader, int64_t task, size_t newe
 // Rows of the journal with turn > after_turn, oldest first.
 struct journal_row {
     int64_t turn;
+    wall at;
     char *events; // JSON objects, one per line
     size_t size;
 };

@@ -121,12 +121,13 @@ TEST(events_are_streamed_as_the_journal_grows)
     int fd = dial();
     ask_on(fd, "GET", "/v1/events", "", NULL);
     CHECK_HAS("text/event-stream", hear(fd, true, "retry: "));
-    journal(
-        6,
-        "{\"type\":\"run.created\",\"task\":\"a\"}\n{\"type\":\"run.running\",\"task\":\"a\"}\n");
-    const char *text = hear(fd, true, "id: 6-1");
-    CHECK_HAS("id: 6-0\nevent: run.created\ndata: {\"type\":\"run.created\",\"task\":\"a\"}\n\n",
-              text);
+    journal(6, "{\"type\":\"run.created\",\"task\":\"a\"}\n"
+               "{\"type\":\"run.running\",\"at\":\"2026-03-29T01:00:00.000Z\"}\n");
+    const char *text = hear(fd, true, "01:00:00.000Z");
+    // An event has its turn's moment, unless it says another.
+    CHECK_HAS("id: 6-0\nevent: run.created\ndata: {\"at\":\"20", text);
+    CHECK_HAS("Z\",\"type\":\"run.created\",\"task\":\"a\"}\n\n", text);
+    CHECK_HAS("data: {\"type\":\"run.running\",\"at\":\"2026-03-29T01:00:00.000Z\"}\n\n", text);
     CHECK(!strstr(text, "old"));
     journal(9, "{\"type\":\"run.succeeded\",\"task\":\"a\"}\n");
     CHECK_HAS("event: run.succeeded", hear(fd, true, "run.succeeded\",\"task\":\"a\"}"));

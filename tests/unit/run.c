@@ -222,12 +222,12 @@ TEST(events_are_one_json_object_a_line)
 {
     struct buffer b;
     buffer_init(&b, 10000);
-    event_run(&b, now,
-              &(struct event_run){"nightly", {5}, RUN_FAILED, WALL_NONE, "out of \"attempts\""});
-    event_task(&b, now, "task.paused", "nightly", 3, NULL, "maintenance");
-    CHECK_TEXT("{\"type\":\"run.failed\",\"at\":\"2026-03-29T01:00:00.000Z\",\"task\":\"nightly\","
-               "\"run\":\"run_0000000000005\",\"reason\":\"out of \\\"attempts\\\"\"}\n"
-               "{\"type\":\"task.paused\",\"at\":\"2026-03-29T01:00:00.000Z\",\"task\":\"nightly\","
+    event_run(
+        &b, &(struct event_run){"nightly", {5}, RUN_FAILED, WALL_NONE, "out of \"attempts\"", now});
+    event_task(&b, "task.paused", "nightly", 3, NULL, "maintenance");
+    CHECK_TEXT("{\"type\":\"run.failed\",\"task\":\"nightly\",\"run\":\"run_0000000000005\","
+               "\"at\":\"2026-03-29T01:00:00.000Z\",\"reason\":\"out of \\\"attempts\\\"\"}\n"
+               "{\"type\":\"task.paused\",\"task\":\"nightly\","
                "\"revision\":3,\"by\":null,\"note\":\"maintenance\"}\n",
                buffer_string(&b));
     buffer_done(&b);
