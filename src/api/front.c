@@ -191,6 +191,8 @@ static enum MHD_Result send_answer(struct request *r)
     if (a->body.overflow)
         request_refuse(r, PROBLEM_TOO_LARGE,
                        "the answer would be too long; ask for less with limit");
+    if (!a->type || strcmp(a->type, PROBLEM_TYPE) == 0)
+        buffer_byte(&a->body, '\n'); // a terminal's next prompt stands on a line of its own
     size_t size;
     char *bytes = buffer_take(&a->body, &size);
     struct MHD_Response *response =

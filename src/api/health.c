@@ -21,7 +21,7 @@ static struct MHD_Response *health;
 // can do.
 static void make_health(void)
 {
-    static char body[] = "{\"ok\":true}";
+    static char body[] = "{\"ok\":true}\n";
     health = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(health, "Content-Type", "application/json");
     MHD_add_response_header(health, "X-Content-Type-Options", "nosniff");

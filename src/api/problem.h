@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "core/fault.h"
 
+#define PROBLEM_TYPE "application/problem+json"
+
 enum problem {
     PROBLEM_NONE, // all is well
     PROBLEM_INVALID,

@@ -76,7 +76,7 @@ void request_refuse(struct request *r, enum problem problem, const char *format,
     vsnprintf(detail, sizeof detail, format, arguments);
     va_end(arguments);
     r->answer.code = problem_code(problem);
-    r->answer.type = "application/problem+json";
+    r->answer.type = PROBLEM_TYPE;
     r->answer.allow = problem == PROBLEM_METHOD;
     r->answer.retry_after_s = problem == PROBLEM_UNAVAILABLE ? 1 : 0;
     buffer_clear(&r->answer.body);

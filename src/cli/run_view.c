@@ -151,6 +151,8 @@ static void add_run(struct table *table, const struct screen *screen, const json
     wall due = field_moment(run, "due_at"), started = field_moment(run, "started_at"),
          finished = field_moment(run, "finished_at");
     char when[AGO_TEXT] = "-", took[AGO_TEXT] = "-";
+    if (wall_is_set(finished)) // due_at is its last attempt's then
+        due = field_moment(run, "scheduled_for");
     if (wall_is_set(due))
         ago_format(due, screen->now, when);
     if (wall_is_set(started) && wall_is_set(finished))
