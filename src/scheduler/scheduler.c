@@ -57,7 +57,9 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->cursors_covered = WALL_NONE;
     known_init(&s->known, store);
     buffer_init(&s->journal, JOURNAL_OF_A_TURN_MAX);
-    status = recover_lost_runs(s, now);
+    status = load_sweeps(s);
+    if (status == STATUS_OK)
+        status = recover_lost_runs(s, now);
     if (status == STATUS_OK)
         *ret = s;
     else
@@ -95,6 +97,7 @@ void scheduler_free(struct scheduler *s)
         free(value);
     }
     free_chain(&s->attempts, free_report_letter);
+    free(s->sweeps);
     map_done(&s->flights);
     heap_done(&s->cursors);
     due_done(&s->due);
@@ -202,6 +205,7 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
 
     if (!s->broken)
         went_well(s, store_begin(s->store));
+    sweep_on(s, now);
     take_messages(s, now, inbox);
     load_cursors(s, now);
     plan_due_occurrences(s, now);
@@ -234,6 +238,8 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
 {
     if (s->broken)
         return WALL_NEVER;
+    if (s->sweep_count)
+        return now;
     wall next = due_load_at(&s->due, now);
     next = earlier(next, plan_next(s, now));
     if (s->stopping)

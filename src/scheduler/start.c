@@ -101,7 +101,7 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    if (pending && run.due_at.us <= until.us)
+    if (pending && !is_swept(s, &run) && run.due_at.us <= until.us)
         claim(s, now, &run, lane);
     run_done(&run);
 }

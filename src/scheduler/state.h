@@ -57,6 +57,8 @@ struct scheduler {
     wall cursors_covered;
     struct map flights; // run id -> struct flight
     struct known known;
+    struct sweep *sweeps; // in the order they came: see sweep.c
+    size_t sweep_count;
 
     // of the turn under way
     struct buffer journal;
@@ -109,6 +111,14 @@ void answer_cancel_run(struct scheduler *s, wall now, struct message *m);
 void answer_retry_run(struct scheduler *s, wall now, struct message *m);
 // Writes a run that is new to the store and to what is due.
 enum status add_run(struct scheduler *s, const struct run *run);
+// sweep.c
+// All pending runs of a task, those of later turns not: canceled, or as good as.
+enum status cancel_pending_runs(struct scheduler *s, wall now, int64_t task, bool only_occurrences,
+                                const char *reason);
+// Whether a pending run is still to be canceled: it must not start.
+bool is_swept(const struct scheduler *s, const struct run *run);
+void sweep_on(struct scheduler *s, wall now);
+enum status load_sweeps(struct scheduler *s); // at the start
 // plan.c
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task);

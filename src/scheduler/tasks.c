@@ -8,27 +8,7 @@
 #include "core/task_view.h"
 #include "scheduler/state.h"
 
-#define CANCELED_AT_ONCE 500
-
-// Pending runs of a task end as canceled.
-static enum status cancel_pending(struct scheduler *s, wall now, const struct task_record *record,
-                                  bool only_occurrences, const char *reason)
-{
-    run_id ids[CANCELED_AT_ONCE];
-    size_t count = CANCELED_AT_ONCE;
-    while (count == CANCELED_AT_ONCE) {
-        enum status status = store_cancel_pending(s->store, record->id, only_occurrences, reason,
-                                                  now, CANCELED_AT_ONCE, ids, &count);
-        if (!went_well(s, status))
-            return status;
-        for (size_t i = 0; i < count; i++)
-            note_run(s,
-                     &(struct event_run){record->name, ids[i], RUN_CANCELED, WALL_NONE, reason,
-                                         WALL_NONE},
-                     record->id);
-    }
-    return STATUS_OK;
-}
+#define NOTED_AT_ONCE 500
 
 static void set_definition(struct task_record *record, const struct task *task)
 {
@@ -62,8 +42,8 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
     set_definition(record, task);
     enum status status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK && !same_schedules)
-        status = cancel_pending(s, now, record, true,
-                                "its schedule was edited before the occurrence had started");
+        status = cancel_pending_runs(s, now, record->id, true,
+                                     "its schedule was edited before the occurrence had started");
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
@@ -142,7 +122,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
     if (status == STATUS_OK)
         status = store_drop_cursors(s->store, record->id);
     if (status == STATUS_OK)
-        status = cancel_pending(s, now, record, false, "its task was deleted");
+        status = cancel_pending_runs(s, now, record->id, false, "its task was deleted");
     event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);
     known_forget(&s->known, record->id);
@@ -310,12 +290,12 @@ void answer_pause(struct scheduler *s, wall now, struct message *m)
 // Its runs that fell due meanwhile are noted again.
 static void note_held_runs(struct scheduler *s, int64_t task)
 {
-    struct due_row rows[CANCELED_AT_ONCE];
+    struct due_row rows[NOTED_AT_ONCE];
     run_id after = {0};
-    size_t count = CANCELED_AT_ONCE;
-    while (count == CANCELED_AT_ONCE) {
-        if (!went_well(
-                s, store_load_due_of_task(s->store, task, after, CANCELED_AT_ONCE, rows, &count)))
+    size_t count = NOTED_AT_ONCE;
+    while (count == NOTED_AT_ONCE) {
+        if (!went_well(s,
+                       store_load_due_of_task(s->store, task, after, NOTED_AT_ONCE, rows, &count)))
             return;
         for (size_t i = 0; i < count; i++) {
             due_add(&s->due, &rows[i]);

@@ -20,8 +20,8 @@ struct sqlite {
     int64_t log_bytes;     // what the log holds since it last began anew
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
-    sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
-        **journal;
+    sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
+        **keys, **journal;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -41,6 +41,7 @@ enum status sqlite_prepare_revisions(struct sqlite *s);
 enum status sqlite_prepare_cursors(struct sqlite *s);
 enum status sqlite_prepare_runs(struct sqlite *s);
 enum status sqlite_prepare_moves(struct sqlite *s);
+enum status sqlite_prepare_sweeps(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
 
@@ -84,9 +85,14 @@ enum status sqlite_finish_attempt(struct store *store, const struct attempt *att
                                   const struct verdict *verdict, wall now);
 enum status sqlite_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
                            wall now);
-enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
-                                  const char *reason, wall now, size_t max, run_id *ret,
-                                  size_t *ret_count);
+enum status sqlite_cancel_pending(struct store *store, int64_t task, run_id until,
+                                  bool only_occurrences, const char *reason, wall now, size_t max,
+                                  run_id *ret, size_t *ret_count);
+
+enum status sqlite_add_sweep(struct store *store, struct sweep *sweep);
+enum status sqlite_load_sweeps(struct store *store, int64_t after, size_t max, struct sweep *ret,
+                               size_t *ret_count);
+enum status sqlite_drop_sweep(struct store *store, int64_t id);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

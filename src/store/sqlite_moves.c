@@ -35,7 +35,8 @@ static const char *const texts[STATEMENTS] = {
              " WHERE id = ?1 AND (?2 >> state) & 1"),
     [PENDING] = ("SELECT id FROM runs INDEXED BY runs_live_of_task"
                  " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3)"
-                 " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) ORDER BY id LIMIT ?3"),
+                 " AND (NOT ?2 OR (trigger IN (0, 3) AND attempts = 0)) AND id <= ?4"
+                 " ORDER BY id LIMIT ?3"),
 };
 
 enum status sqlite_prepare_moves(struct sqlite *s)
@@ -151,9 +152,9 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
     return move(s, q);
 }
 
-enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
-                                  const char *reason, wall now, size_t max, run_id *ret,
-                                  size_t *ret_count)
+enum status sqlite_cancel_pending(struct store *store, int64_t task, run_id until,
+                                  bool only_occurrences, const char *reason, wall now, size_t max,
+                                  run_id *ret, size_t *ret_count)
 {
     struct sqlite *s = sqlite_of(store);
     sqlite3_stmt *q = s->moves[PENDING];
@@ -162,6 +163,7 @@ enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_o
     bind_int(q, 1, task);
     bind_int(q, 2, only_occurrences);
     bind_int(q, 3, (int64_t)max);
+    bind_int(q, 4, until.value);
     while ((status = database_step(&s->database, q)) == STATUS_OK)
         ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
     status = database_walked(q, status);

@@ -160,12 +160,28 @@ enum status store_end_run(struct store *store, run_id id, enum run_state state, 
     return store->verbs->end_run(store, id, state, reason, now);
 }
 
-enum status store_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
-                                 const char *reason, wall now, size_t max, run_id *ret,
-                                 size_t *ret_count)
+enum status store_cancel_pending(struct store *store, int64_t task, run_id until,
+                                 bool only_occurrences, const char *reason, wall now, size_t max,
+                                 run_id *ret, size_t *ret_count)
 {
-    return store->verbs->cancel_pending(store, task, only_occurrences, reason, now, max, ret,
+    return store->verbs->cancel_pending(store, task, until, only_occurrences, reason, now, max, ret,
                                         ret_count);
+}
+
+enum status store_add_sweep(struct store *store, struct sweep *sweep)
+{
+    return store->verbs->add_sweep(store, sweep);
+}
+
+enum status store_load_sweeps(struct store *store, int64_t after, size_t max, struct sweep *ret,
+                              size_t *ret_count)
+{
+    return store->verbs->load_sweeps(store, after, max, ret, ret_count);
+}
+
+enum status store_drop_sweep(struct store *store, int64_t id)
+{
+    return store->verbs->drop_sweep(store, id);
 }
 
 enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,

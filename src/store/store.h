@@ -145,14 +145,28 @@ enum status store_finish_attempt(struct store *store, const struct attempt *atte
 // is not allowed.
 enum status store_end_run(struct store *store, run_id id, enum run_state state, const char *reason,
                           wall now);
-// Runs of `task` that are scheduled or waiting -> canceled. only_occurrences: just those a schedule
-// made that had no attempt yet. At most `max` at a call; ret gets their ids.
-enum status store_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
-                                 const char *reason, wall now, size_t max, run_id *ret,
-                                 size_t *ret_count);
+// Runs of `task` up to the id `until` that are scheduled or waiting -> canceled. only_occurrences:
+// just those a schedule made that had no attempt yet. At most `max` at a call; ret gets their ids.
+enum status store_cancel_pending(struct store *store, int64_t task, run_id until,
+                                 bool only_occurrences, const char *reason, wall now, size_t max,
+                                 run_id *ret, size_t *ret_count);
 // Runs that are running, by id, after `after`. For recovery at the start: what runs then was lost.
 enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
                                size_t *ret_count);
+
+// --- sweeps: pending runs that are still to be canceled ---
+struct sweep {
+    int64_t id; // row; set by store_add_sweep
+    int64_t task;
+    run_id until;          // runs with higher ids are not meant
+    bool only_occurrences; // as of store_cancel_pending
+    char reason[200];
+};
+enum status store_add_sweep(struct store *store, struct sweep *sweep);
+// In the order added, behind the row `after`; at most `max`, how many in ret_count.
+enum status store_load_sweeps(struct store *store, int64_t after, size_t max, struct sweep *ret,
+                              size_t *ret_count);
+enum status store_drop_sweep(struct store *store, int64_t id);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

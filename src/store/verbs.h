@@ -59,11 +59,16 @@ struct store_verbs {
                                   const struct verdict *verdict, wall now);
     enum status (*end_run)(struct store *store, run_id id, enum run_state state, const char *reason,
                            wall now);
-    enum status (*cancel_pending)(struct store *store, int64_t task, bool only_occurrences,
-                                  const char *reason, wall now, size_t max, run_id *ret,
-                                  size_t *ret_count);
+    enum status (*cancel_pending)(struct store *store, int64_t task, run_id until,
+                                  bool only_occurrences, const char *reason, wall now, size_t max,
+                                  run_id *ret, size_t *ret_count);
     enum status (*load_running)(struct store *store, run_id after, size_t max, struct run *ret,
                                 size_t *ret_count);
+
+    enum status (*add_sweep)(struct store *store, struct sweep *sweep);
+    enum status (*load_sweeps)(struct store *store, int64_t after, size_t max, struct sweep *ret,
+                               size_t *ret_count);
+    enum status (*drop_sweep)(struct store *store, int64_t id);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

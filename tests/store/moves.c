@@ -276,7 +276,8 @@ TEST(canceling_what_is_pending_takes_scheduled_and_waiting_runs_of_the_task)
     }
     run_id ids[10];
     size_t count;
-    OK(store_cancel_pending(store, task, false, "paused by ann", at(30), 10, ids, &count));
+    OK(store_cancel_pending(store, task, (run_id){INT64_MAX}, false, "paused by ann", at(30), 10,
+                            ids, &count));
     CHECK_INT(2, count);
     CHECK_INT(RUN_SCHEDULED + 1, ids[0].value);
     CHECK_INT(RUN_WAITING + 1, ids[1].value);
@@ -307,7 +308,8 @@ TEST(canceling_only_occurrences_leaves_what_was_asked_for_and_what_was_tried)
     size_t count;
     BEGIN();
     bring_to(store, 3, RUN_WAITING);
-    OK(store_cancel_pending(store, task, true, "edited", at(30), 5, ids, &count));
+    OK(store_cancel_pending(store, task, (run_id){INT64_MAX}, true, "edited", at(30), 5, ids,
+                            &count));
     COMMIT();
     CHECK_INT(2, count);
     CHECK_INT(1, ids[0].value);
@@ -315,6 +317,52 @@ TEST(canceling_only_occurrences_leaves_what_was_asked_for_and_what_was_tried)
     CHECK_INT(RUN_WAITING, state_of(store, 3));
     CHECK_INT(RUN_SCHEDULED, state_of(store, 4));
     CHECK_INT(RUN_SCHEDULED, state_of(store, 5));
+    store_close(store);
+}
+
+TEST(canceling_what_is_pending_leaves_newer_runs_alone)
+{
+    struct store *store = suite_new();
+    int64_t task = a_task(store, "t");
+    struct run runs[] = {run_of(task, 1, 10), run_of(task, 2, 10), run_of(task, 3, 10)};
+    add_runs(store, runs, 3);
+    run_id ids[3];
+    size_t count;
+    BEGIN();
+    OK(store_cancel_pending(store, task, (run_id){2}, false, "deleted", at(30), 3, ids, &count));
+    COMMIT();
+    CHECK_INT(2, count);
+    CHECK_INT(RUN_SCHEDULED, state_of(store, 3));
+    store_close(store);
+}
+
+TEST(sweeps_are_remembered_until_they_are_dropped)
+{
+    struct store *store = suite_new();
+    int64_t task = a_task(store, "t");
+    struct sweep first = {.task = task, .until = {7}, .reason = "its task was deleted"};
+    struct sweep second = {
+        .task = task, .until = {9}, .only_occurrences = true, .reason = "edited"};
+    BEGIN();
+    OK(store_add_sweep(store, &first));
+    OK(store_add_sweep(store, &second));
+    COMMIT();
+    store = suite_again(store);
+    struct sweep rows[3];
+    size_t count;
+    OK(store_load_sweeps(store, 0, 3, rows, &count));
+    CHECK_INT(2, count);
+    CHECK_INT(7, rows[0].until.value);
+    CHECK_TEXT("its task was deleted", rows[0].reason);
+    CHECK(!rows[0].only_occurrences && rows[1].only_occurrences);
+    BEGIN();
+    OK(store_drop_sweep(store, rows[0].id));
+    COMMIT();
+    OK(store_load_sweeps(store, 0, 3, rows, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(second.id, rows[0].id);
+    OK(store_load_sweeps(store, second.id, 3, rows, &count));
+    CHECK_INT(0, count);
     store_close(store);
 }
 
@@ -330,7 +378,8 @@ TEST(canceling_what_is_pending_goes_on_where_it_left)
     run_id ids[3];
     size_t count, seen = 0;
     do {
-        OK(store_cancel_pending(store, task, false, "deleted", at(30), 3, ids, &count));
+        OK(store_cancel_pending(store, task, (run_id){INT64_MAX}, false, "deleted", at(30), 3, ids,
+                                &count));
         for (size_t i = 0; i < count; i++)
             CHECK_INT(++seen, ids[i].value);
     } while (count == 3);

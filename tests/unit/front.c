@@ -108,7 +108,7 @@ TEST(head_has_the_headers_of_get_and_no_body)
     begin();
     const char *text = ask("HEAD", "/health", "", NULL);
     CHECK_INT(200, code(text));
-    CHECK_HAS("Content-Length: 11", text);
+    CHECK_HAS("Content-Length: 12", text);
     CHECK(!strstr(text, "{"));
     end();
 }

@@ -396,6 +396,38 @@ TEST(a_deleted_task_fires_no_more_and_its_pending_runs_are_canceled)
     end_world();
 }
 
+static void delete_task(const char *name)
+{
+    struct message *m = message_new(MESSAGE_DELETE_TASK);
+    m->name = memory_text(name);
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+TEST(very_many_pending_runs_are_canceled_turn_by_turn_and_none_of_them_starts)
+{
+    begin_world();
+    put("job", "{" HOOK "}");
+    for (int i = 0; i < 1200; i++)
+        ask("job", NULL, wall_plus(now, SECOND));
+    delete_task("job");
+    CHECK_INT(500, count(RUN_CANCELED));
+    CHECK_INT(now.us, scheduler_next_turn(scheduler, now).us); // it goes on at once
+    put("job", "{" HOOK "}");                                  // the same name again
+    run_id later = ask("job", NULL, wall_plus(now, HOUR));
+    stop();
+    now = wall_plus(now, 2 * SECOND); // they are due by now
+    start();
+    pass_until(wall_plus(now, MINUTE));
+    CHECK_INT(0, order_count);
+    CHECK_INT(1200, count(RUN_CANCELED));
+    CHECK_INT(RUN_SCHEDULED, state_of(later));
+    pass_until(wall_plus(now, HOUR));
+    CHECK_INT(1, order_count); // the one that is not meant
+    end_world();
+}
+
 TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
 {
     begin_world();
