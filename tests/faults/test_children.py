@@ -157,7 +157,7 @@ def test_hundreds_of_commands_leave_no_process_and_no_descriptor(commanding: Ser
 
 
 def test_webhooks_stay_punctual_beside_bad_commands(
-    commanding: Server, mark: str, tmp_path: Path, receiver: Any
+    commanding: Server, mark: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     for _ in range(10):
         create_run(commanding, shell(HELD["endless output"], mark, tmp_path, timeout="2s"))
