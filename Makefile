@@ -14,7 +14,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http crash tsan check format lock bench fresh clean install uninstall
+.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -34,7 +34,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http crash=$(N)
+	@tools/test check unit http faults crash=$(N)
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -43,6 +43,10 @@ unit: ## only the units and the store suite
 http: ## only the tests from outside, against a real server (K=words selects)
 	@tools/setup build test
 	@tools/test http
+
+faults: ## only faults from outside: hostile receivers and clients, children, disks, clocks (K=words selects)
+	@tools/setup build test
+	@tools/test faults
 
 crash: ## only the crash test: kill -9 at N random moments (N=30)
 	@tools/setup build test

@@ -319,8 +319,8 @@ static int socket_port(int fd)
 }
 
 // Our own socket, so that what fails can be said, and that the options are surely set.
-static enum status open_listener(const struct front_options *options, int *ret_fd, bool *ret_v6,
-                                 char *why, size_t size)
+enum status front_listen(const struct front_options *options, int *ret_fd, int *ret_port, char *why,
+                         size_t size)
 {
     char port[16];
     snprintf(port, sizeof port, "%d", options->port);
@@ -341,19 +341,25 @@ static enum status open_listener(const struct front_options *options, int *ret_f
         // Connections inherit it. A reply is one piece: waiting for more would only add delay.
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
         bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
-    *ret_v6 = at->ai_family == AF_INET6;
     freeaddrinfo(at);
     if (!listening)
         return listen_failed(fd, options, why, size);
     *ret_fd = fd;
+    *ret_port = socket_port(fd);
     return STATUS_OK;
 }
 
-static struct MHD_Daemon *start_daemon(struct front *front, const struct front_options *options,
-                                       bool v6)
+static bool is_v6(int fd)
+{
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_INET6;
+}
+
+static struct MHD_Daemon *start_daemon(struct front *front, const struct front_options *options)
 {
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
-    if (v6)
+    if (is_v6(front->listener))
         flags |= MHD_USE_IPv6;
     int connections = options->connections_max ? options->connections_max : CONNECTIONS_MAX;
     struct MHD_OptionItem more[2] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
@@ -370,14 +376,13 @@ static struct MHD_Daemon *start_daemon(struct front *front, const struct front_o
 enum status front_start(const struct front_options *options, struct mailbox *messages,
                         struct pulse *pulse, struct front **ret, char *why, size_t size)
 {
-    int listener;
-    bool v6;
-    enum status status = open_listener(options, &listener, &v6, why, size);
+    int listener = options->listener, port = listener ? socket_port(listener) : 0;
+    enum status status = listener ? STATUS_OK : front_listen(options, &listener, &port, why, size);
     if (status != STATUS_OK)
         return status;
     struct front *front = memory_new(sizeof *front);
     front->listener = listener;
-    front->port = socket_port(listener);
+    front->port = port;
     front->service.options = options;
     front->service.messages = messages;
     front->service.pulse = pulse;
@@ -386,7 +391,7 @@ enum status front_start(const struct front_options *options, struct mailbox *mes
     if (status == STATUS_OK) {
         front->service.streams = streams_new(&front->service);
         if (front->service.streams)
-            front->daemon = start_daemon(front, options, v6);
+            front->daemon = start_daemon(front, options);
         if (front->daemon) {
             *ret = front;
             return STATUS_OK;

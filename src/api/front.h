@@ -20,10 +20,15 @@ struct front_options {
     bool allow_commands; // tasks with a command target are refused otherwise, with 403
     size_t body_max;     // 8 MiB where 0
     int connections_max; // 4096 where 0
+    int listener;        // of front_listen, to be served and closed; 0: front_start makes its own
 };
 
 struct front;
 
+// Takes the port without serving it yet: who connects waits. For whatever must not be done where
+// the port cannot be had. STATUS_FAILED with why in words.
+enum status front_listen(const struct front_options *options, int *ret_listener, int *ret_port,
+                         char *why, size_t size);
 // Listens and serves. `messages` is the scheduler's mailbox. The options must outlive it.
 // STATUS_FAILED with why in words.
 enum status front_start(const struct front_options *options, struct mailbox *messages,

@@ -1,10 +1,16 @@
 #include "base/logline.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/sink.h"
+
 static enum level threshold = LEVEL_INFO;
+static struct sink sink = SINK_TO(STDERR_FILENO);
+static _Atomic uint64_t dropped, untold; // lines: of all time, and since a line last told of them
+static _Atomic int64_t newest_us;        // of all lines begun: when a line about lines is written
 
 static const char *const names[] = {"debug", "info", "warning", "error"};
 
@@ -15,6 +21,7 @@ void logline_threshold(enum level least)
 
 void logline_begin(struct logline *line, wall now, enum level level, const char *event)
 {
+    atomic_store(&newest_us, now.us);
     buffer_init(&line->buffer, 16 << 10);
     line->w = writer_on(&line->buffer);
     line->wanted = logline_wanted(level);
@@ -41,12 +48,62 @@ void logline_keep(struct logline *line, struct buffer *lines)
     buffer_done(&line->buffer);
 }
 
+static uint64_t count_lines(const struct buffer *lines)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < lines->size; i++)
+        count += lines->data[i] == '\n';
+    return count;
+}
+
+// As a line of its own, ahead of those that there is room for again.
+static void tell_of_dropped(void)
+{
+    uint64_t count = atomic_exchange(&untold, 0);
+    struct buffer words;
+    struct logline line;
+    if (!count)
+        return;
+    buffer_init(&words, 1024);
+    logline_begin(&line, (wall){atomic_load(&newest_us)}, LEVEL_WARNING, "log_dropped");
+    writer_key(&line.w, "lines");
+    writer_int(&line.w, (int64_t)count);
+    writer_key(&line.w, "message");
+    writer_text(&line.w, "whoever reads this log was too slow; the work went on without waiting");
+    line.wanted = true;
+    logline_keep(&line, &words);
+    if (!sink_put(&sink, &words))
+        atomic_fetch_add(&untold, count);
+    buffer_done(&words);
+}
+
+// A log that cannot be written must not stop the work.
 void logline_flush(struct buffer *lines)
 {
-    // One call for whole lines. A log that cannot be written must not stop the work.
-    if (lines->size)
-        (void)!write(STDERR_FILENO, lines->data, lines->size);
+    if (lines->size == 0)
+        return;
+    tell_of_dropped();
+    if (!sink_put(&sink, lines)) {
+        uint64_t count = count_lines(lines);
+        atomic_fetch_add(&dropped, count);
+        atomic_fetch_add(&untold, count);
+    }
     buffer_clear(lines);
+}
+
+void logline_never_wait(void)
+{
+    sink_start(&sink);
+}
+
+void logline_finish(void)
+{
+    sink_finish(&sink);
+}
+
+uint64_t logline_dropped(void)
+{
+    return atomic_load(&dropped);
 }
 
 void logline_end(struct logline *line)

@@ -9,6 +9,7 @@
 #include "core/visibility.h"
 
 #define RETRY_AFTER_DIGITS 9
+#define LENGTH_DIGITS 18 // less than 64 bits
 
 void answer_init(struct answer *answer)
 {
@@ -32,6 +33,7 @@ static void forget_headers(struct answer *answer)
     buffer_clear(&answer->cache_status);
     answer->header_count = 0;
     answer->has_header = false;
+    answer->content_length = -1;
     answer->attempt->retry_after_us = -1;
     answer->attempt->db_calls = answer->attempt->db_time_us = -1;
 }
@@ -79,6 +81,23 @@ static void take_retry_after(struct answer *answer, const char *value, size_t si
         answer->attempt->retry_after_us = wait_us > 0 ? wait_us : 0;
 }
 
+// RFC 9112, 6.3: where the body ends must be said in one way and as a number, or the answer may be
+// another one than it seems.
+static void take_content_length(struct answer *answer, const char *value, size_t size)
+{
+    int64_t length = 0;
+    bool good = size > 0 && size <= LENGTH_DIGITS;
+    for (size_t i = 0; good && i < size; i++) {
+        good = value[i] >= '0' && value[i] <= '9';
+        length = length * 10 + (value[i] - '0');
+    }
+    if (!good)
+        answer->stop = "the response's Content-Length is not a number of bytes";
+    else if (answer->content_length >= 0 && answer->content_length != length)
+        answer->stop = "the response says its Content-Length more than once, and not the same";
+    answer->content_length = length;
+}
+
 static const struct {
     const char *name;
     size_t size;
@@ -87,6 +106,7 @@ static const struct {
     {"Cache-Status", 12, take_cache_status},
     {"Server-Timing", 13, take_server_timing},
     {"Retry-After", 11, take_retry_after},
+    {"Content-Length", 14, take_content_length},
 };
 
 static bool same_name(const char *line, size_t size, const char *name)
@@ -140,7 +160,7 @@ bool answer_header(struct answer *answer, const char *line, size_t size)
             wanted[i].take(answer, value, (size_t)(end - value));
     if (answer->expect->header_count)
         keep_expected(answer, line, name_size, value, (size_t)(end - value));
-    return true;
+    return answer->stop == NULL;
 }
 
 bool answer_body(struct answer *answer, const char *bytes, size_t size)

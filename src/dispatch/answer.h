@@ -17,9 +17,10 @@ struct answer {
     struct attempt *attempt; // where it leaves what it finds
     const struct expect *expect;
     struct capture body;
-    size_t header_size;    // of all header lines, interim responses and trailers too
-    bool has_header;       // the empty line behind the header of the (last) response came
-    struct buffer headers; // "name\0value\0" of those that `expect` asks for
+    size_t header_size;     // of all header lines, interim responses and trailers too
+    bool has_header;        // the empty line behind the header of the (last) response came
+    int64_t content_length; // -1: not said
+    struct buffer headers;  // "name\0value\0" of those that `expect` asks for
     size_t header_count;
     struct buffer cache_status; // its lines, joined (RFC 9110, 5.3)
     bool enough;                // the body is longer than is read: the rest was not waited for

@@ -8,21 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/heap.h"
 #include "base/memory.h"
 #include "core/visibility.h"
 #include "dispatch/environment.h"
-#include "dispatch/spawn.h"
+#include "dispatch/keeper.h"
+#include "dispatch/nursery.h"
 #include "dispatch/watch.h"
 
 #define NEVER ((steady){INT64_MAX})
 #define KILL_AFTER_DEFAULT (5 * SECOND)
 #define OUTPUT_GRACE (100 * MILLISECOND)
 #define KILLED_WAIT_MS 1000
+#define KEEPER_WAIT (5 * SECOND) // more than it takes to sweep
 #define REPORT_MAX (64 << 10)
 #define PIECE (64 << 10)
 
@@ -39,13 +41,16 @@ struct child {
     const char *canceled; // why, or NULL; static text
     bool timed_out;
     bool was_killed; // SIGKILL was needed
-    siginfo_t exit;
+    bool lost;       // its keeper is gone without a word of how it ended
+    pid_t keeper;    // 0: not known yet
+    struct keeper_word exit;
     steady deadline; // of its state
 };
 
 struct commands {
     struct efforts *efforts;
     int epoll;
+    struct nursery *nursery; // NULL where commands are not allowed
     struct child **by_fd;
     size_t by_fd_count;
     struct heap deadlines; // item: the run; entries that are no longer true are passed over
@@ -57,13 +62,20 @@ struct commands *commands_new(struct efforts *efforts, int epoll)
     struct commands *c = memory_new(sizeof *c);
     c->efforts = efforts;
     c->epoll = epoll;
-    return c;
+    if (!efforts->options->allow_commands)
+        return c;
+    c->nursery = nursery_new();
+    if (c->nursery)
+        return c;
+    free(c);
+    return NULL;
 }
 
 void commands_free(struct commands *c)
 {
     if (!c)
         return;
+    nursery_free(c->nursery);
     heap_done(&c->deadlines);
     free(c->by_fd);
     free(c);
@@ -110,7 +122,7 @@ static void set_deadline(struct commands *c, struct child *child, steady deadlin
 
 static void child_free(struct commands *c, struct child *child)
 {
-    close_watched(c, &child->process.watch);
+    close_watched(c, &child->process.keeper);
     close_watched(c, &child->process.output);
     close_watched(c, &child->process.input);
     capture_done(&child->output);
@@ -150,8 +162,8 @@ static int start_process(struct commands *c, struct child *child)
         child->input_left = strlen(text);
     environment_init(&environment, child->effort, c->efforts->options->server_url,
                      child->report_path);
-    int bad = spawn(target->command.argv, environment.lines, target->command.cwd,
-                    child->input != NULL, &child->process);
+    int bad = nursery_spawn(c->nursery, target->command.argv, environment.lines,
+                            target->command.cwd, child->input != NULL, &child->process);
     environment_done(&environment);
     return bad;
 }
@@ -172,7 +184,7 @@ static void report_not_started(struct commands *c, struct child *child, int bad)
 
 static void watch_process(struct commands *c, struct child *child)
 {
-    watch_fd_of(c, child, child->process.watch, WATCH_EXIT, EPOLLIN);
+    watch_fd_of(c, child, child->process.keeper, WATCH_EXIT, EPOLLIN);
     watch_fd_of(c, child, child->process.output, WATCH_OUTPUT, EPOLLIN);
     if (child->process.input >= 0) {
         watch_fd_of(c, child, child->process.input, WATCH_INPUT, EPOLLOUT);
@@ -190,7 +202,7 @@ void command_start(struct commands *c, struct effort *effort)
     }
     struct child *child = memory_new(sizeof *child);
     child->effort = effort;
-    child->process = (struct spawned){.pid = -1, .watch = -1, .input = -1, .output = -1};
+    child->process = (struct spawned){.keeper = -1, .input = -1, .output = -1};
     capture_init(&child->output, effort_capture_limit(c->efforts, effort));
     child->report_path = make_report_file();
     int bad = child->report_path ? start_process(c, child) : errno;
@@ -203,17 +215,18 @@ void command_start(struct commands *c, struct effort *effort)
     watch_process(c, child);
 }
 
-static void signal_group(const struct child *child, int number)
+// A keeper that is gone does not hear it; that it is gone is heard in its place.
+static void tell_keeper(const struct child *child, enum keeper_order order)
 {
-    kill(-child->process.pid, number); // not reaped yet, so the number is still its own
+    char byte = (char)order;
+    (void)!send(child->process.keeper, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void ask_to_end(struct commands *c, struct child *child)
 {
     int64_t after_us = c->efforts->options->kill_after_us;
     child->state = CHILD_ENDING;
-    signal_group(child, SIGTERM);
-    signal_group(child, SIGCONT); // a stopped process would not hear it
+    tell_keeper(child, KEEPER_TERM);
     set_deadline(c, child, steady_plus(steady_now(), after_us > 0 ? after_us : KILL_AFTER_DEFAULT));
 }
 
@@ -231,7 +244,7 @@ void command_abort(struct commands *c, struct effort *effort, const char *why)
 static struct response as_response(const struct child *child)
 {
     return (struct response){
-        .status = child->exit.si_status,
+        .status = child->exit.status,
         .body = buffer_string(&child->output.kept),
         .body_size = child->output.kept.size,
         .body_cut = capture_is_cut(&child->output),
@@ -262,11 +275,11 @@ static void report(struct commands *c, struct child *child)
 {
     struct effort *effort = child->effort;
     char within[DURATION_TEXT];
-    bool exited = child->exit.si_code == CLD_EXITED;
+    bool exited = child->exit.code == CLD_EXITED;
     effort_keep_response(c->efforts, effort, &child->output);
     read_report(child);
     if (exited)
-        effort->report->attempt.status = child->exit.si_status;
+        effort->report->attempt.status = child->exit.status;
     duration_format(effort->order->task->timeout_us, within);
     if (child->timed_out) {
         effort_end(c->efforts, effort, ATTEMPT_TIMED_OUT,
@@ -274,8 +287,12 @@ static void report(struct commands *c, struct child *child)
                    child->was_killed ? "SIGKILL" : "SIGTERM");
     } else if (child->canceled) {
         effort_end(c->efforts, effort, ATTEMPT_CANCELED, "%s", child->canceled);
+    } else if (child->lost) {
+        effort_end(c->efforts, effort, ATTEMPT_BROKEN,
+                   "how it ended is not known: the process that looked after it was killed, and "
+                   "the command with it");
     } else if (!exited) {
-        const char *name = sigabbrev_np(child->exit.si_status);
+        const char *name = sigabbrev_np(child->exit.status);
         effort_end(c->efforts, effort, ATTEMPT_FAILED,
                    name ? "killed by SIG%s" : "killed by signal %s", name ? name : "of real time");
     } else {
@@ -340,28 +357,51 @@ void commands_input(struct commands *c, int fd, uint32_t events)
         write_input(c, child);
 }
 
-// Takes the exit of the leader, if there is one. What is left of the group is killed first: until
-// the leader is reaped nobody else can have its number.
-static bool reap(struct child *child)
+static void take_exit(struct child *child, const struct keeper_word *word)
 {
-    id_t pidfd = (id_t)child->process.watch;
-    siginfo_t exit = {0};
-    if (waitid(P_PIDFD, pidfd, &exit, WEXITED | WNOHANG | WNOWAIT) < 0 || exit.si_pid == 0)
-        return false;
-    signal_group(child, SIGKILL);
-    waitid(P_PIDFD, pidfd, &child->exit, WEXITED | WNOHANG);
     child->state = CHILD_EXITED;
-    child->effort->report->attempt.response_time_us = steady_now().us - child->effort->started.us;
-    return true;
+    child->exit = *word;
+    child->effort->report->attempt.response_time_us = word->at_us - child->effort->started.us;
+}
+
+// Takes what the keeper has said. True once the command has ended, or never ran: then `failed` is
+// the errno.
+static bool hear_keeper(struct child *child, int *failed)
+{
+    struct keeper_word word;
+    for (;;) {
+        ssize_t got = recv(child->process.keeper, &word, sizeof word, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return false;
+        if (got != (ssize_t)sizeof word) {
+            child->lost = true;
+            word = (struct keeper_word){.kind = KEEPER_EXITED, .at_us = steady_now().us};
+        }
+        if (word.kind == KEEPER_STARTED) {
+            child->keeper = word.keeper;
+            continue;
+        }
+        if (word.kind == KEEPER_EXITED)
+            take_exit(child, &word);
+        *failed = word.kind == KEEPER_FAILED ? word.error : 0;
+        return true;
+    }
 }
 
 void commands_exited(struct commands *c, int fd, uint32_t events)
 {
     struct child *child = child_at(c, fd);
+    int failed;
     (void)events;
-    if (!child || child->process.watch != fd || !reap(child))
+    if (!child || child->process.keeper != fd || !hear_keeper(child, &failed))
         return;
-    close_watched(c, &child->process.watch);
+    if (failed) {
+        report_not_started(c, child, failed);
+        return;
+    }
+    close_watched(c, &child->process.keeper);
     close_watched(c, &child->process.input);
     if (read_output(c, child))
         report(c, child);
@@ -369,18 +409,30 @@ void commands_exited(struct commands *c, int fd, uint32_t events)
         set_deadline(c, child, steady_plus(steady_now(), OUTPUT_GRACE));
 }
 
+// False: it does not end in time. One that hangs in the kernel is left behind.
+static bool await_end(struct child *child)
+{
+    struct pollfd word = {.fd = child->process.keeper, .events = POLLIN};
+    int64_t until_us = steady_now().us + KILLED_WAIT_MS * MILLISECOND;
+    int failed;
+    while (!hear_keeper(child, &failed)) {
+        int64_t left_ms = (until_us - steady_now().us) / MILLISECOND;
+        if (left_ms <= 0)
+            return false;
+        (void)poll(&word, 1, (int)left_ms);
+    }
+    return true;
+}
+
 void command_kill(struct commands *c, struct effort *effort, const char *why)
 {
     struct child *child = effort->child;
-    struct pollfd exit = {.fd = child->process.watch, .events = POLLIN};
     if (!child->canceled)
         child->canceled = why;
     if (child->state != CHILD_EXITED) {
-        signal_group(child, SIGKILL);
-        // One that hangs in the kernel is left behind.
-        while (poll(&exit, 1, KILLED_WAIT_MS) < 0 && errno == EINTR)
-            ;
-        reap(child);
+        tell_keeper(child, KEEPER_KILL);
+        if (!await_end(child))
+            nursery_kill(c->nursery, child->keeper);
     }
     read_output(c, child);
     report(c, child);
@@ -392,13 +444,19 @@ static void time_out(struct commands *c, struct child *child)
     ask_to_end(c, child);
 }
 
-static void kill_group(struct commands *c, struct child *child)
+static void kill_all(struct commands *c, struct child *child)
 {
-    (void)c;
     child->was_killed = true;
     child->state = CHILD_KILLED;
+    tell_keeper(child, KEEPER_KILL);
+    set_deadline(c, child, steady_plus(steady_now(), KEEPER_WAIT));
+}
+
+// It does not do as it is told: a command of the same user may stop it. With it everything goes.
+static void kill_keeper(struct commands *c, struct child *child)
+{
     child->deadline = NEVER;
-    signal_group(child, SIGKILL);
+    nursery_kill(c->nursery, child->keeper);
 }
 
 static void wait_no_longer(struct commands *c, struct child *child)
@@ -417,7 +475,8 @@ void commands_turn(struct commands *c, steady now)
 {
     static void (*const overdue[])(struct commands *, struct child *) = {
         [CHILD_RUNNING] = time_out,
-        [CHILD_ENDING] = kill_group,
+        [CHILD_ENDING] = kill_all,
+        [CHILD_KILLED] = kill_keeper,
         [CHILD_EXITED] = wait_no_longer,
     };
     struct heap_entry entry;

@@ -6,9 +6,9 @@
  *      +--------- exits ----------+----------------------+--> EXITED --its output ends, or a short
  * grace--> report
  *
- * SIGTERM at the timeout, SIGKILL later, both to the whole process group; what is left of the group
- * when the leader exits is killed. A process that left the group and holds the pipe does not hold
- * the run.
+ * Each has a keeper (keeper.h), a process that starts it and lets nothing of it survive. SIGTERM
+ * goes to the command's process group at the timeout, SIGKILL later to all its descendants, also
+ * those that left the group; what is left when the command exits is killed.
  *
  * Used by dispatch.c, on the dispatcher's thread.
  */
@@ -18,7 +18,7 @@
 
 struct commands;
 
-// `efforts` and its options must outlive it.
+// `efforts` and its options must outlive it. NULL where the system refuses.
 struct commands *commands_new(struct efforts *efforts, int epoll);
 void commands_free(struct commands *c); // nothing may be under way; NULL is fine
 

@@ -272,6 +272,8 @@ static bool open_all(struct dispatcher *d)
         !watch(d, WATCH_ORDERS, d->orders.fd))
         return false;
     d->commands = commands_new(&d->efforts, d->epoll);
+    if (!d->commands)
+        return false;
     d->webhooks = webhooks_new(&d->efforts, d->epoll);
     return d->webhooks != NULL;
 }

@@ -3,112 +3,85 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void close_both(int pipe[static 2])
-{
-    for (int i = 0; i < 2; i++)
-        if (pipe[i] >= 0)
-            close(pipe[i]);
-}
+#define EXIT_NOT_STARTED 127
 
-// glibc's posix_spawn is a vfork that gives back the error of exec; closing "from 3" uses
-// close_range.
-static int describe(posix_spawn_file_actions_t *actions, const char *cwd, int input, int output)
+static void reset_signals(void)
 {
-    int bad = input < 0 ? posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0)
-                        : posix_spawn_file_actions_adddup2(actions, input, 0);
-    if (!bad)
-        bad = posix_spawn_file_actions_adddup2(actions, output, 1);
-    if (!bad)
-        bad = posix_spawn_file_actions_adddup2(actions, output, 2);
-    if (!bad && cwd)
-        bad = posix_spawn_file_actions_addchdir_np(actions, cwd);
-    if (!bad)
-        bad = posix_spawn_file_actions_addclosefrom_np(actions, 3);
-    return bad;
-}
-
-// A session of its own is a process group of its own, and has no terminal to ask for a password on.
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t all, none;
-    sigfillset(&all);
+    sigset_t none;
+    for (int number = 1; number <= SIGRTMAX; number++)
+        signal(number, SIG_DFL); // refused for some, which have nothing else anyway
     sigemptyset(&none);
-    int bad = posix_spawnattr_setsigdefault(attributes, &all);
-    if (!bad)
-        bad = posix_spawnattr_setsigmask(attributes, &none);
-    if (!bad)
-        bad = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-                                                       POSIX_SPAWN_SETSID);
-    return bad;
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int start(char *const *argv, char *const *environment, const char *cwd, int input,
-                 int output, pid_t *ret)
+static int arrange_descriptors(const struct program *program)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int bad = posix_spawn_file_actions_init(&actions);
+    int input = program->input;
+    if (input < 0)
+        input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (input < 0 || dup2(input, 0) < 0 || dup2(program->output, 1) < 0 ||
+        dup2(program->output, 2) < 0)
+        return errno;
+    // Ours are all closed on exec; this is for what came to us from elsewhere. The pipe that tells
+    // of a failed exec must stay until then.
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    return 0;
+}
+
+// In the child. Returns only where something failed. A session of its own is a process group of its
+// own, and has no terminal to ask for a password on.
+static int become(const struct program *program, pid_t parent)
+{
+    if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return errno;
+    if (getppid() != parent) // it died before we asked to be told
+        return ECHILD;
+    int bad = arrange_descriptors(program);
     if (bad)
         return bad;
-    bad = posix_spawnattr_init(&attributes);
-    if (!bad) {
-        bad = describe(&actions, cwd, input, output);
-        if (!bad)
-            bad = set_attributes(&attributes);
-        if (!bad)
-            bad = posix_spawnp(ret, argv[0], &actions, &attributes, argv, environment);
-        posix_spawnattr_destroy(&attributes);
+    if (program->cwd && chdir(program->cwd) < 0)
+        return errno;
+    reset_signals();
+    execvpe(program->argv[0], program->argv, program->environment);
+    return errno;
+}
+
+// The pipe closes with a successful exec; otherwise the errno comes through it.
+static int await_exec(int fd)
+{
+    int bad = 0;
+    ssize_t got;
+    do
+        got = read(fd, &bad, sizeof bad);
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof bad ? bad : 0;
+}
+
+int spawn(const struct program *program, pid_t *ret)
+{
+    int failure[2], bad = 0;
+    if (pipe2(failure, O_CLOEXEC) < 0)
+        return errno;
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        bad = become(program, parent);
+        (void)!write(failure[1], &bad, sizeof bad);
+        _exit(EXIT_NOT_STARTED);
     }
-    posix_spawn_file_actions_destroy(&actions);
-    return bad;
-}
-
-// A child that cannot be watched must not run on.
-static int watch_child(pid_t pid, int *ret)
-{
-    int fd = pidfd_open(pid, 0);
-    if (fd >= 0) {
-        *ret = fd;
-        return 0;
-    }
-    int bad = errno;
-    kill(-pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return bad;
-}
-
-static void set_not_blocking(int fd)
-{
-    if (fd >= 0)
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
-
-int spawn(char *const *argv, char *const *environment, const char *cwd, bool with_input,
-          struct spawned *ret)
-{
-    int in[2] = {-1, -1}, out[2] = {-1, -1}, bad = 0;
-    struct spawned child = {.pid = -1, .watch = -1, .input = -1, .output = -1};
-    if (pipe2(out, O_CLOEXEC) < 0 || (with_input && pipe2(in, O_CLOEXEC) < 0))
+    if (child < 0)
         bad = errno;
+    close(failure[1]);
     if (!bad)
-        bad = start(argv, environment, cwd, in[0], out[1], &child.pid);
+        bad = await_exec(failure[0]);
+    close(failure[0]);
     if (!bad)
-        bad = watch_child(child.pid, &child.watch);
-    if (!bad) {
-        child.input = in[1];
-        child.output = out[0];
-        set_not_blocking(child.input);
-        set_not_blocking(child.output);
-        in[1] = out[0] = -1;
         *ret = child;
-    }
-    close_both(in);
-    close_both(out);
+    else if (child > 0)
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            ;
     return bad;
 }

@@ -49,6 +49,7 @@ static bool set_lasting_options(struct transfer *transfer)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_PROXY,
         ""); // whatever the environment says: the guard must see the endpoint's address
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); // RFC 8996: older ones must not be used
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);

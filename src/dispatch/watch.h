@@ -12,7 +12,7 @@ enum watch {
     WATCH_ORDERS, // the mailbox
     WATCH_DUE,    // the timer of the next due instant
     WATCH_SOCKET, // one of libcurl's
-    WATCH_EXIT,   // a child's pidfd
+    WATCH_EXIT,   // a child's keeper
     WATCH_OUTPUT, // what a child writes
     WATCH_INPUT,  // what a child reads
     WATCH_COUNT

@@ -1,6 +1,7 @@
 // GET /metrics in Prometheus's text format 0.0.4.
 #include <stdlib.h>
 
+#include "base/logline.h"
 #include "base/memory.h"
 #include "scheduler/state.h"
 
@@ -100,6 +101,8 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
            (double)metrics->turns);
     single(to, "punctual_messages_total", "counter", "Messages the turns have taken.",
            (double)metrics->messages);
+    single(to, "punctual_log_lines_dropped_total", "counter",
+           "Lines of the log that its reader was too slow for.", (double)logline_dropped());
     single(to, "punctual_start_time_seconds", "gauge",
            "When the server started, in seconds since 1970.", (double)s->started.us / 1e6);
 }

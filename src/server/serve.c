@@ -28,8 +28,9 @@ struct house { // in the order of building
     struct config config;
     struct dispatch_options dispatch;
     struct front_options front_options;
-    char secret[SECRET_TEXT], node[65];
+    char secret[SECRET_TEXT], node[65], url[160];
     int signals, failed;
+    int listener, port; // listener: 0 where there is none, or the front has it
     struct store *store;
     struct mailbox messages;
     struct pulse pulse;
@@ -96,9 +97,12 @@ static bool find_secret(struct house *h)
     return true;
 }
 
-static bool start_dispatcher(struct house *h, const char *server_url)
+static bool start_dispatcher(struct house *h)
 {
     const struct config *c = &h->config;
+    bool bracket = strchr(c->address, ':') != NULL;
+    snprintf(h->url, sizeof h->url, "http://%s%s%s:%d", bracket ? "[" : "", c->address,
+             bracket ? "]" : "", h->port);
     gethostname(h->node, sizeof h->node - 1);
     h->dispatch = (struct dispatch_options){.node = h->node,
                                             .secrets = c->secrets,
@@ -110,7 +114,7 @@ static bool start_dispatcher(struct house *h, const char *server_url)
                                             .allowed_count = c->allowed_count,
                                             .response_max = 4096,
                                             .kill_after_us = 5 * SECOND,
-                                            .server_url = server_url};
+                                            .server_url = h->url};
     h->dispatcher = dispatcher_start(&h->dispatch, &h->messages);
     return h->dispatcher ? true : complain("cannot start the dispatcher: %s", strerror(errno));
 }
@@ -124,7 +128,8 @@ static bool start_scheduler(struct house *h)
     return true;
 }
 
-static bool start_front(struct house *h)
+// Before anything is written or started: a server that cannot be reached must not change the store.
+static bool take_port(struct house *h)
 {
     const struct config *c = &h->config;
     char why[512];
@@ -134,6 +139,16 @@ static bool start_front(struct house *h)
                                               .api_key = c->api_key,
                                               .store = c->store,
                                               .allow_commands = c->allow_commands};
+    if (front_listen(&h->front_options, &h->listener, &h->port, why, sizeof why) != STATUS_OK)
+        return complain("%s", why);
+    return true;
+}
+
+static bool start_front(struct house *h)
+{
+    char why[512];
+    h->front_options.listener = h->listener;
+    h->listener = 0; // the front's now, also where it fails
     if (front_start(&h->front_options, &h->messages, &h->pulse, &h->front, why, sizeof why) !=
         STATUS_OK)
         return complain("%s", why);
@@ -205,6 +220,8 @@ static void take_down(struct house *h)
     if (h->dispatcher)
         dispatcher_stop(h->dispatcher);
     front_stop(h->front);
+    if (h->listener)
+        close(h->listener);
     for (struct letter *next, *letter = mailbox_take(&h->messages); letter; letter = next) {
         next = letter->next;
         message_free((struct message *)letter);
@@ -216,13 +233,9 @@ static void take_down(struct house *h)
 
 static int run_house(struct house *h)
 {
-    char url[160];
-    bool bracket = strchr(h->config.address, ':') != NULL;
-    snprintf(url, sizeof url, "http://%s%s%s:%d", bracket ? "[" : "", h->config.address,
-             bracket ? "]" : "", h->config.port);
-    bool up = open_store(h) && find_secret(h) && start_dispatcher(h, url) && start_scheduler(h) &&
-              apply_file(&h->config, h->scheduler, h->dispatcher) && start_front(h) &&
-              start_back(h);
+    bool up = open_store(h) && take_port(h) && find_secret(h) && start_dispatcher(h) &&
+              start_scheduler(h) && apply_file(&h->config, h->scheduler, h->dispatcher) &&
+              start_front(h) && start_back(h);
     bool clean = false;
     if (up) {
         say_listening(h);
@@ -234,6 +247,7 @@ static int run_house(struct house *h)
     if (up)
         logline_say(wall_now(), LEVEL_INFO, "stopped",
                     clean ? "in order" : "after a failure of the store");
+    logline_finish();
     return clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -248,6 +262,7 @@ int serve_command(int argc, char **argv)
         code = EXIT_SUCCESS;
     } else if (status == STATUS_OK) {
         logline_threshold(h.config.log_level);
+        logline_never_wait();
         keep_heaps();
         mailbox_init(&h.messages);
         pulse_init(&h.pulse);

@@ -120,15 +120,48 @@ TEST(what_a_command_leaves_in_the_background_is_killed)
     message_free(report);
 }
 
-TEST(a_daemon_that_holds_the_pipe_does_not_hold_the_run)
+TEST(a_daemon_in_a_session_of_its_own_is_killed_too)
 {
-    steady before = steady_now();
-    struct message *report = run("setsid sleep 5 & echo $!; sleep 0.1");
-    CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
-    CHECK(steady_now().us - before.us < 3 * SECOND);
-    CHECK(lives(report)); // it left the group: that is its own affair
-    kill(atoi(report->attempt.response), SIGKILL);
+    static char *scripts[] = {
+        "setsid sleep 30 & echo $!; sleep 0.1",
+        // Forked twice, with an environment of its own: nothing tells where it came from.
+        "(env -i setsid sh -c 'echo $$; exec sleep 30' &) ; sleep 0.2",
+    };
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        test_row = scripts[i];
+        steady before = steady_now();
+        struct message *report = run(scripts[i]);
+        CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
+        CHECK(steady_now().us - before.us < 3 * SECOND);
+        CHECK(atoi(report->attempt.response) > 0);
+        CHECK(!lives(report));
+        message_free(report);
+    }
+}
+
+TEST(a_command_that_kills_its_keeper_dies_with_it_and_so_does_its_daemon)
+{
+    struct message *report =
+        run("setsid sleep 30 & echo $!; kill -9 $PPID; sleep 30 & echo $!; wait");
+    CHECK_OUTCOME(ATTEMPT_BROKEN, report);
+    CHECK_HAS("the process that looked after it was killed", report->attempt.error);
+    for (int i = 0; i < 2000 && lives(report); i++)
+        poll(NULL, 0, 1);
+    CHECK(!lives(report));
     message_free(report);
+}
+
+TEST(where_the_nursery_was_killed_the_next_command_starts_another)
+{
+    // The shell's parent is its keeper, whose parent is the nursery.
+    begin_with("read -r pid name state nursery rest </proc/$PPID/stat; kill -9 $nursery; echo on");
+    for (int i = 0; i < 2; i++) {
+        struct message *report = attempt(&task);
+        CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
+        CHECK_TEXT("on\n", report->attempt.response);
+        message_free(report);
+    }
+    end();
 }
 
 TEST(of_a_big_output_the_first_bytes_are_kept)
