@@ -5,6 +5,7 @@ LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
 N ?= 30
+POINTS ?= 60000
 ROWS ?=
 QUICK ?=
 PERF ?=
@@ -14,7 +15,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall
+.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall power
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -34,7 +35,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N)
+	@tools/test check unit http faults crash=$(N) power=$(POINTS)
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -47,6 +48,10 @@ http: ## only the tests from outside, against a real server (K=words selects)
 faults: ## only faults from outside: hostile receivers and clients, children, disks, clocks (K=words selects)
 	@tools/setup build test
 	@tools/test faults
+
+power: ## only the power cuts and failing calls under the store (POINTS=60000)
+	@tools/setup build test
+	@tools/test power=$(POINTS)
 
 crash: ## only the crash test: kill -9 at N random moments (N=30)
 	@tools/setup build test

@@ -51,7 +51,7 @@ enum status database_fail(struct database *d)
         snprintf(d->problem, sizeof d->problem, "%s (SQLite %d, system error %d)",
                  sqlite3_errmsg(d->handle), sqlite3_extended_errcode(d->handle),
                  sqlite3_system_errno(d->handle));
-    d->broken = true;
+    d->broken = !d->forgives;
     return STATUS_FAILED;
 }
 

@@ -4,7 +4,8 @@
  * What the writer (sqlite.c and its parts) and the readers share: every statement is prepared once,
  * at the opening, and then only bound, stepped and reset. A step that fails is a broken disk or a
  * bug of ours, since what may conflict says ON CONFLICT: it is remembered in words, and from then
- * on this connection answers STATUS_FAILED to everything.
+ * on this connection answers STATUS_FAILED to everything. A reader's failure concerns that one
+ * question: nothing can be lost by asking again.
  *
  * Texts and blobs are bound without a copy: they must live until the statement is reset, which is
  * before a verb returns.
@@ -21,6 +22,7 @@
 
 struct database {
     sqlite3 *handle;
+    bool forgives; // a reader's: it never breaks
     bool broken;
     char problem[500]; // the failure in words; "" while there is none
 };

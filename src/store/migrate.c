@@ -29,9 +29,15 @@ enum status migrate_check(sqlite3 *handle, const char *where, int *ret_version, 
         code = ask(handle, "PRAGMA application_id", &application);
     if (code == SQLITE_OK)
         code = ask(handle, "PRAGMA user_version", &version);
-    if ((code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT) {
+    if ((code & 0xff) == SQLITE_NOTADB) {
         snprintf(why, size, "%s is no database of punctual: %s", where, sqlite3_errmsg(handle));
         return STATUS_INVALID;
+    }
+    // SQLite says "malformed" of a sector that the disk cannot read, too.
+    if ((code & 0xff) == SQLITE_CORRUPT) {
+        snprintf(why, size, "%s is damaged, or its disk cannot be read: %s", where,
+                 sqlite3_errmsg(handle));
+        return STATUS_FAILED;
     }
     if (code != SQLITE_OK) {
         snprintf(why, size, "%s cannot be read: %s", where, sqlite3_errmsg(handle));

@@ -31,9 +31,20 @@ static const char *const texts[TURN_STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
 };
 
+// Closing the last connection, SQLite moves the log into the file and syncs both. A store that is
+// broken, or that could not be opened, must write nothing more and sync nothing again: the log
+// stays as it is for the next start.
+static void leave_log(struct sqlite *s, bool leave)
+{
+    if (s->database.handle)
+        sqlite3_db_config(s->database.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave, NULL);
+}
+
 static void close_store(struct store *store)
 {
     struct sqlite *s = sqlite_of(store);
+    if (s->database.broken)
+        leave_log(s, true);
     database_close(&s->database);
     if (s->lock >= 0)
         close(s->lock);
@@ -205,6 +216,7 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
         return STATUS_FAILED;
     }
     sqlite3_busy_timeout(*handle, BUSY_MS);
+    leave_log(s, true);
     enum status status = migrate_check(*handle, path, &version, why, size);
     if (status != STATUS_OK)
         return status;
@@ -221,7 +233,9 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
         return status;
     sqlite3_wal_hook(*handle, after_commit, s);
     status = prepare(s);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        leave_log(s, false);
+    else
         snprintf(why, size, "%s is damaged: %s", path, s->database.problem);
     return status;
 }
