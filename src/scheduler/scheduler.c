@@ -202,8 +202,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
 
     if (!s->broken)
         went_well(s, store_begin(s->store));
-    take_messages(s, now, inbox);
     load_cursors(s, now);
+    take_messages(s, now, inbox);
     plan_due_occurrences(s, now);
     start_due_runs(s, now);
     keep_journal(s, now);
