@@ -93,12 +93,13 @@ static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q)
     if (sqlite3_column_int64(q, OLD) != run->retry_of.value)
         broken(w, "P10", "run %s does not say which one it repeats", id_text(run->id));
     if (run_state_is_final(state) != wall_is_set(run->finished_at))
-        broken(w, "P21", "run %s is %s, and its end is %s", id_text(run->id),
-               run_state_text(state), wall_is_set(run->finished_at) ? "set" : "not set");
+        broken(w, "P21", "run %s is %s, and its end is %s", id_text(run->id), run_state_text(state),
+               wall_is_set(run->finished_at) ? "set" : "not set");
     bool says_why = sqlite3_column_bytes(q, REASON) > 0;
     if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
         broken(w, "P1", "run %s is %s without a reason", id_text(run->id), run_state_text(state));
-    if (is_pending(state) && (run->due_at.us < run->due_least.us || run->due_at.us > run->due_most.us))
+    if (is_pending(state) &&
+        (run->due_at.us < run->due_least.us || run->due_at.us > run->due_most.us))
         broken(w, run->attempts ? "P13" : "P2", "run %s waits for another time than it should",
                id_text(run->id));
 }
@@ -175,7 +176,8 @@ static void check_tasks(struct world *w, bool at_end)
 
 static bool in_order(const struct owed *a, const struct owed *b)
 {
-    return a->nominal.us != b->nominal.us ? a->nominal.us < b->nominal.us : a->id.value < b->id.value;
+    return a->nominal.us != b->nominal.us ? a->nominal.us < b->nominal.us
+                                          : a->id.value < b->id.value;
 }
 
 static int by_nominal(const void *left, const void *right)
@@ -262,7 +264,8 @@ static void check_decision(struct world *w, const struct span *span, const struc
     if (run->state != RUN_SKIPPED && paused_within(w, span->task, made))
         broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
                moment_text(instant->at));
-    if (run->state == RUN_MISSED && !(before_start(w, run) || run->finished_at.us - run->nominal.us > BEHIND_US))
+    if (run->state == RUN_MISSED &&
+        !(before_start(w, run) || run->finished_at.us - run->nominal.us > BEHIND_US))
         broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
                moment_text(instant->at));
     if (run->state == RUN_MISSED && !later_one(list, n, run->finished_at))
@@ -427,8 +430,8 @@ static void check_integrity(struct world *w, bool at_end)
     if (!at_end)
         return;
     sqlite3_stmt *q = ask(w, "PRAGMA integrity_check");
-    bool well = sqlite3_step(q) == SQLITE_ROW &&
-                strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0;
+    bool well =
+        sqlite3_step(q) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0;
     sqlite3_finalize(q);
     if (!well)
         broken(w, "P19", "the store is damaged");

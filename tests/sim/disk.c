@@ -17,10 +17,10 @@ static bool goes_well(void)
     return !disk.failed;
 }
 
-#define FALLIBLE(verb, parameters, arguments)                              \
-    static enum status fallible_##verb parameters                          \
-    {                                                                      \
-        return goes_well() ? disk.real->verb arguments : STATUS_FAILED;    \
+#define FALLIBLE(verb, parameters, arguments)                           \
+    static enum status fallible_##verb parameters                       \
+    {                                                                   \
+        return goes_well() ? disk.real->verb arguments : STATUS_FAILED; \
     }
 
 FALLIBLE(begin, (struct store * s), (s))
@@ -41,22 +41,20 @@ FALLIBLE(start_run, (struct store * s, run_id id, wall at, int64_t revision, uin
 FALLIBLE(finish_attempt,
          (struct store * s, const struct attempt *attempt, const struct verdict *verdict, wall now),
          (s, attempt, verdict, now))
-FALLIBLE(end_run,
-         (struct store * s, run_id id, enum run_state state, const char *reason, wall now),
+FALLIBLE(end_run, (struct store * s, run_id id, enum run_state state, const char *reason, wall now),
          (s, id, state, reason, now))
 FALLIBLE(keep_key,
          (struct store * s, const char *key, uint64_t fingerprint, const char *body, size_t size,
           wall expires_at),
          (s, key, fingerprint, body, size, expires_at))
-FALLIBLE(add_journal,
-         (struct store * s, int64_t turn, wall at, const char *events, size_t size),
+FALLIBLE(add_journal, (struct store * s, int64_t turn, wall at, const char *events, size_t size),
          (s, turn, at, events, size))
 
 static enum status commit(struct store *store)
 {
     bool lies = disk.fault == DISK_COMMIT_LIES;
-    disk.failed = disk.failed || lies || disk.fault == DISK_CRASH_BEFORE ||
-                  disk.fault == DISK_COMMIT_FAILS;
+    disk.failed =
+        disk.failed || lies || disk.fault == DISK_CRASH_BEFORE || disk.fault == DISK_COMMIT_FAILS;
     if (disk.failed && !lies) {
         disk.real->rollback(store);
         return STATUS_FAILED;

@@ -40,9 +40,10 @@ static void drift(struct world *w, struct random *chance)
 // The machine stands still: nothing is decided for a while.
 static void stand_still(struct world *w, struct random *chance)
 {
-    w->now_us += random_below(chance, 3) ? random_below(chance, SECOND)
-                                         : random_below(chance, 90 * SECOND);
+    w->now_us +=
+        random_below(chance, 3) ? random_below(chance, SECOND) : random_below(chance, 90 * SECOND);
     w->disturbed_us = w->now_us;
+    rush(w);
 }
 
 static void change_mood(struct world *w, struct random *chance)
@@ -52,8 +53,8 @@ static void change_mood(struct world *w, struct random *chance)
 }
 
 const struct event fault_events[] = {
-    {"crash", 4, crash_now},    {"stop", 2, stop},         {"disk", 5, break_disk},
-    {"step", 2, step_clock},    {"drift", 2, drift},       {"stand_still", 3, stand_still},
+    {"crash", 4, crash_now},   {"stop", 2, stop},   {"disk", 5, break_disk},
+    {"step", 2, step_clock},   {"drift", 2, drift}, {"stand_still", 3, stand_still},
     {"mood", 12, change_mood},
 };
 const size_t fault_event_count = sizeof fault_events / sizeof *fault_events;

@@ -1,7 +1,7 @@
 // sim - many lives of the server, each from one seed (tests/sim/world.h)
 //
-//   sim [--seeds N] [--first SEED] [--jobs N] [--twice N]   N lives; N of them twice, which must agree
-//   sim --seed SEED [--steps N] [--without EVENT,EVENT] [--talk]      one life again
+//   sim [--seeds N] [--first SEED] [--jobs N] [--twice N]   N lives; N of them twice, which must
+//   agree sim --seed SEED [--steps N] [--without EVENT,EVENT] [--talk]      one life again
 //
 // A seed that fails is shrunk (events left out, fewer steps) and printed with the command that
 // replays it.
@@ -253,10 +253,14 @@ static bool leave_out(char *names)
 static bool read_options(int count, char **words)
 {
     static const struct option known[] = {
-        {"seeds", required_argument, NULL, 'n'},   {"first", required_argument, NULL, 'f'},
-        {"jobs", required_argument, NULL, 'j'},    {"twice", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 's'},    {"steps", required_argument, NULL, 'p'},
-        {"without", required_argument, NULL, 'w'}, {"talk", no_argument, NULL, 'v'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"twice", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 's'},
+        {"steps", required_argument, NULL, 'p'},
+        {"without", required_argument, NULL, 'w'},
+        {"talk", no_argument, NULL, 'v'},
         {0},
     };
     int option;

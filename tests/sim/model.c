@@ -60,9 +60,9 @@ static bool same_definition(const struct world *w, int a, int b)
 static void expect(struct world *w, const struct message *m, bool heard, enum status expected)
 {
     if (heard && m->reply.status != expected)
-        broken(w, "P4", "request %d about %s was answered \"%s\" (%s), and \"%s\" is right", m->kind,
-               m->name ? m->name : id_text(m->run), status_text(m->reply.status), m->reply.detail,
-               status_text(expected));
+        broken(w, "P4", "request %d about %s was answered \"%s\" (%s), and \"%s\" is right",
+               m->kind, m->name ? m->name : id_text(m->run), status_text(m->reply.status),
+               m->reply.detail, status_text(expected));
 }
 
 // --- tasks ---
@@ -433,11 +433,11 @@ static void took_cancel(struct world *w, struct message *m, bool heard)
 static void took_retry(struct world *w, struct message *m, bool heard)
 {
     struct owed *old = owed_find(w, m->run);
-    enum status expected = !old                               ? STATUS_NOT_FOUND
+    enum status expected = !old                              ? STATUS_NOT_FOUND
                            : !run_state_is_final(old->state) ? STATUS_CONFLICT
                                                              : STATUS_OK;
     if (expected == STATUS_OK && old->task >= 0)
-        expected = !w->tasks[old->task].alive        ? STATUS_NOT_FOUND
+        expected = !w->tasks[old->task].alive       ? STATUS_NOT_FOUND
                    : w->tasks[old->task].pause >= 0 ? STATUS_CONFLICT
                                                     : STATUS_OK;
     expect(w, m, heard, expected);
@@ -703,10 +703,11 @@ void model_crash(struct world *w)
 static void learn_lost(struct world *w)
 {
     sqlite3_stmt *q;
-    sqlite3_prepare_v2(w->reading, "SELECT r.id, r.attempts, r.state, d.definition FROM runs r"
-                                   " JOIN revisions d ON d.id = r.revision_id"
-                                   " WHERE EXISTS (SELECT * FROM attempts a WHERE a.run_id = r.id"
-                                   " AND a.number = r.attempts AND a.outcome = 7)",
+    sqlite3_prepare_v2(w->reading,
+                       "SELECT r.id, r.attempts, r.state, d.definition FROM runs r"
+                       " JOIN revisions d ON d.id = r.revision_id"
+                       " WHERE EXISTS (SELECT * FROM attempts a WHERE a.run_id = r.id"
+                       " AND a.number = r.attempts AND a.outcome = 7)",
                        -1, &q, NULL);
     while (sqlite3_step(q) == SQLITE_ROW) {
         struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});

@@ -67,9 +67,8 @@ static void saw(struct world *w, const struct try *try)
         w->effect_room = w->effect_room ? w->effect_room * 2 : 256;
         w->effects = memory_resize(w->effects, w->effect_room, sizeof *w->effects);
     }
-    w->effects[w->effect_count++] =
-        (struct seen){try->order->run, try->order->number, try->order->fence,
-                      try->outcome == ATTEMPT_SUCCEEDED};
+    w->effects[w->effect_count++] = (struct seen){
+        try->order->run, try->order->number, try->order->fence, try->outcome == ATTEMPT_SUCCEEDED};
     w->verdict->figures.effects++;
     const struct owed *run = owed_find(w, try->order->run);
     if (run && run->delivered_well)
@@ -90,7 +89,7 @@ static void start(struct world *w, struct try *try)
     try->retry_after_us = -1;
     if (mood == MOOD_BUSY && answer->outcome == ATTEMPT_FAILED)
         try->retry_after_us = random_below(&w->network, 2) ? random_below(&w->network, 2 * HOUR)
-                                                            : random_below(&w->network, 3 * DAY);
+                                                           : random_below(&w->network, 3 * DAY);
     try->end_us = w->now_us + duration_of(w, try, mood == MOOD_SLOW);
     if (answer->reaches)
         saw(w, try);
@@ -108,7 +107,8 @@ static void report(struct world *w, const struct try *try)
     a->run = try->order->run;
     a->number = try->order->number;
     a->fence = try->order->fence;
-    a->outcome = try->aborted && try->outcome != ATTEMPT_SUCCEEDED ? ATTEMPT_CANCELED : try->outcome;
+    a->outcome =
+        try->aborted && try->outcome != ATTEMPT_SUCCEEDED ? ATTEMPT_CANCELED : try->outcome;
     if (try->started) {
         int64_t late = try->started_at.us - try->order->due_at.us;
         a->started_at = try->started_at;
@@ -129,8 +129,7 @@ static void end(struct world *w, size_t place)
 {
     report(w, &w->tries[place]);
     order_free(w->tries[place].order);
-    memmove(&w->tries[place], &w->tries[place + 1],
-            (--w->try_count - place) * sizeof *w->tries);
+    memmove(&w->tries[place], &w->tries[place + 1], (--w->try_count - place) * sizeof *w->tries);
 }
 
 // --- what the scheduler wants ---

@@ -138,7 +138,8 @@ static void create(struct world *w, struct random *chance, bool batch, bool of_t
 {
     struct creation what = {.count = batch ? 1 + (int)random_below(chance, 4) : 1,
                             .batch = batch,
-                            .delay_us = odds(chance, 50) ? -1 : random_below(chance, w->end_us / 4)};
+                            .delay_us =
+                                odds(chance, 50) ? -1 : random_below(chance, w->end_us / 4)};
     int spec = -1;
     for (int i = 0; i < what.count; i++) {
         bool named = of_task || odds(chance, 30);

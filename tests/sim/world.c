@@ -8,8 +8,8 @@
 
 #include "base/memory.h"
 
-#define TURN_US 200         // what a turn takes, where nothing stands still
-#define SPINS_MAX 20000     // turns without anything else happening
+#define TURN_US 200     // what a turn takes, where nothing stands still
+#define SPINS_MAX 20000 // turns without anything else happening
 #define MILLION 1000000
 
 // --- the trace, and its end ---
@@ -139,6 +139,18 @@ void crash(struct world *w, int64_t down_us)
     w->restart_us = w->now_us + down_us;
 }
 
+// Clients that have waited come all at once.
+void rush(struct world *w)
+{
+    for (size_t i = 0; i < w->source_count; i++) {
+        struct source *source = &w->sources[i];
+        const struct event *event = source->event;
+        bool user = event >= user_events && event < user_events + user_event_count;
+        if (user && random_below(&w->network, 4) == 0)
+            source->next_us = w->now_us;
+    }
+}
+
 static void start_server(struct world *w)
 {
     char why[300] = "";
@@ -168,9 +180,10 @@ static void start_server(struct world *w)
     w->start_ids[w->start_count++] = begin.last_run;
     w->highest = now.us > w->highest.us ? now : w->highest;
     w->stopping = false;
-    w->turn_us = w->now_us;
+    w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
     w->disturbed_us = w->now_us;
     trace(w, "the server is up");
+    rush(w);
     model_recovered(w);
 }
 
@@ -352,8 +365,8 @@ static void happen(struct world *w, struct source *source)
 {
     const struct event *event = source->event;
     bool fault = event >= fault_events && event < fault_events + fault_event_count;
-    size_t number = (size_t)(event - (fault ? fault_events : user_events)) +
-                    (fault ? user_event_count : 0);
+    size_t number =
+        (size_t)(event - (fault ? fault_events : user_events)) + (fault ? user_event_count : 0);
     w->verdict->figures.events[number]++;
     trace(w, "%s", event->name);
     source->next_us += 1 + random_below(&source->chance, 2 * source->mean_us);
@@ -427,8 +440,8 @@ static void begin(struct world *w)
     add_sources(w, &chance, user_events, user_event_count, 90);
     add_sources(w, &chance, fault_events, fault_event_count, 50);
     for (int i = 0; i < ENDPOINTS; i++)
-        w->moods[i] = random_below(&chance, 2) ? MOOD_WELL
-                                               : (enum mood)random_below(&chance, MOOD_COUNT);
+        w->moods[i] =
+            random_below(&chance, 2) ? MOOD_WELL : (enum mood)random_below(&chance, MOOD_COUNT);
     w->highest = WALL_NONE;
     w->jitter_low = 1;
     for (int i = 0; i < TASKS; i++)
@@ -471,8 +484,7 @@ static void finish(struct world *w)
         turn(w);
         if (++spins > SPINS_MAX)
             broken(w, "P2", "the scheduler does not come to rest");
-    } while (w->inbox_count ||
-             scheduler_next_turn(w->scheduler, wall_of(w)).us <= wall_of(w).us);
+    } while (w->inbox_count || scheduler_next_turn(w->scheduler, wall_of(w)).us <= wall_of(w).us);
     audit(w, true);
 }
 

@@ -21,11 +21,11 @@
 #include "sim/oracle.h"
 #include "store/store.h"
 
-#define TASKS 6      // names that users know
-#define ENDPOINTS 4  // receivers
-#define SCHEDULES 3  // of one task
+#define TASKS 6       // names that users know
+#define ENDPOINTS 4   // receivers
+#define SCHEDULES 3   // of one task
 #define REVISIONS 128 // of one task, remembered for rolling back
-#define SPECS 400    // definitions in one life
+#define SPECS 400     // definitions in one life
 #define SPANS 400
 #define PAUSES 400
 #define STARTS 200
@@ -50,7 +50,7 @@ struct spec { // a definition
 
 struct span { // one generation of a task's schedules
     int task, generation, spec;
-    wall from; // occurrences after this
+    wall from;  // occurrences after this
     wall until; // up to here its occurrences have been decided
     bool ended;
 };
@@ -65,8 +65,8 @@ struct known { // what the model believes of a task
     int revision, generation, spec, span;
     int pause; // the one that lasts; -1: not paused
     int specs[REVISIONS];
-    int edits;                   // accepted ones, each with its audit record
-    int64_t disturbed_us;        // since then nothing has held its runs back
+    int edits;            // accepted ones, each with its audit record
+    int64_t disturbed_us; // since then nothing has held its runs back
     bool moved_between_endpoints;
 };
 
@@ -85,8 +85,8 @@ struct owed { // a run
     int attempts;
     int64_t made_us; // steady
     run_id retry_of;
-    int payload; // 0: none
-    bool seen;   // found in the store by the audit under way
+    int payload;              // 0: none
+    bool seen;                // found in the store by the audit under way
     wall due_at, finished_at; // as stored
     bool delivered_well;
 };
@@ -112,7 +112,8 @@ struct kept_key {
 
 // --- the network ---
 
-struct try { // an attempt that the dispatcher has
+struct
+try { // an attempt that the dispatcher has
     struct order *order;
     bool started, aborted;
     int64_t end_us; // steady; once started
@@ -178,7 +179,7 @@ struct verdict_of_life {
     bool failed;
     char promise[8], what[500];
     char lines[LINES_KEPT][LINE_TEXT]; // the last ones, in a ring
-    uint64_t line_count, trace; // how many; a hash over all of them
+    uint64_t line_count, trace;        // how many; a hash over all of them
     int64_t steps;
     struct figures figures;
 };
@@ -255,6 +256,7 @@ wall wall_of(const struct world *w);
 void set_clock(struct world *w, int64_t step_us, int drift_ppm);
 void post(struct world *w, struct message *m);
 void crash(struct world *w, int64_t down_us);
+void rush(struct world *w);
 void stop_well(struct world *w, int64_t down_us);
 const char *id_text(run_id run); // in a static buffer
 
