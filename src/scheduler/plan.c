@@ -18,7 +18,7 @@ static void hold_cursor(struct scheduler *s, const struct cursor *cursor)
                                                           (uint64_t)cursor->schedule});
 }
 
-// Moves one cursor behind `after`.
+// Moves one cursor behind `after`. The caller holds it.
 static enum status move_cursor(struct scheduler *s, const struct schedule *schedule,
                                struct cursor *cursor, wall after)
 {
@@ -26,10 +26,7 @@ static enum status move_cursor(struct scheduler *s, const struct schedule *sched
     bool more = schedule_next(schedule, after, &next);
     cursor->next_at = more ? next.nominal : WALL_NEVER;
     cursor->dst = more ? (int)next.dst : DST_NONE;
-    enum status status = store_put_cursor(s->store, cursor);
-    if (status == STATUS_OK && more)
-        hold_cursor(s, cursor);
-    return status;
+    return store_put_cursor(s->store, cursor);
 }
 
 // What is claimed ahead of its time goes out, whatever the edit says, and is not made once more.
@@ -56,6 +53,8 @@ enum status plan_task(struct scheduler *s, wall now, const struct task_record *r
         struct cursor cursor = {
             .task = record->id, .schedule = (int)i, .generation = record->generation};
         status = move_cursor(s, &task->schedules[i], &cursor, after);
+        if (status == STATUS_OK)
+            hold_cursor(s, &cursor);
     }
     return status;
 }
@@ -151,30 +150,59 @@ static void record_occurrence(struct scheduler *s, wall now, const struct known_
                  run.task);
 }
 
-// Takes one cursor over its occurrence. What the heap holds may be old: the generation tells.
-static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *entry)
+// Takes one cursor over its occurrence. False where it is of no schedule that still is: what the
+// heap holds may be old, and the generation tells.
+static bool pass_cursor(struct scheduler *s, wall now, struct cursor *cursor)
 {
-    struct cursor cursor = {.task = (int64_t)entry->order,
-                            .schedule = (int)(entry->item & 0xffffffff),
-                            .generation = (int)(entry->item >> 32),
-                            .next_at = {entry->key}};
     struct known_task *known;
-    enum status status = known_task_by_id(&s->known, cursor.task, &known);
+    enum status status = known_task_by_id(&s->known, cursor->task, &known);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
-        return;
-    if (known->record.deleted || known->record.generation != cursor.generation ||
-        (size_t)cursor.schedule >= known->task->schedule_count)
-        return;
-    const struct schedule *schedule = &known->task->schedules[cursor.schedule];
+        return false;
+    if (known->record.deleted || known->record.generation != cursor->generation ||
+        (size_t)cursor->schedule >= known->task->schedule_count)
+        return false;
+    const struct schedule *schedule = &known->task->schedules[cursor->schedule];
     struct occurrence occurrence;
     // The note on daylight saving belongs to the instant: asking again for it gives the same.
-    if (!schedule_next(schedule, wall_plus(cursor.next_at, -1), &occurrence) ||
-        occurrence.nominal.us != cursor.next_at.us)
-        occurrence = (struct occurrence){cursor.next_at, DST_NONE};
+    if (!schedule_next(schedule, wall_plus(cursor->next_at, -1), &occurrence) ||
+        occurrence.nominal.us != cursor->next_at.us)
+        occurrence = (struct occurrence){cursor->next_at, DST_NONE};
     if (occurrence.dst != DST_SKIPPED || !is_wanted(known->task, occurrence.nominal))
         record_occurrence(s, now, known, schedule, &occurrence);
-    if (!s->broken)
-        went_well(s, move_cursor(s, schedule, &cursor, occurrence.nominal));
+    return !s->broken && went_well(s, move_cursor(s, schedule, cursor, occurrence.nominal));
+}
+
+static struct cursor cursor_of(const struct heap_entry *entry)
+{
+    return (struct cursor){.task = (int64_t)entry->order,
+                           .schedule = (int)(entry->item & 0xffffffff),
+                           .generation = (int)(entry->item >> 32),
+                           .next_at = {entry->key}};
+}
+
+// Usually nothing is behind, and this costs one comparison. Entries taken out of their turn stay in
+// the heap with the generation 0, which no task has.
+void plan_past_of_task(struct scheduler *s, wall now, int64_t task)
+{
+    const struct heap_entry *first = heap_first(&s->cursors);
+    if (!first || first->key > now.us)
+        return;
+    struct cursor cursors[TASK_SCHEDULES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < s->cursors.count && count < TASK_SCHEDULES_MAX; i++) {
+        struct heap_entry *entry = &s->cursors.entries[i];
+        if ((int64_t)entry->order != task || entry->key > now.us || entry->item >> 32 == 0)
+            continue;
+        cursors[count++] = cursor_of(entry);
+        entry->item &= 0xffffffff;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool moved = true;
+        while (moved && cursors[i].next_at.us <= now.us)
+            moved = pass_cursor(s, now, &cursors[i]);
+        if (moved)
+            hold_cursor(s, &cursors[i]);
+    }
 }
 
 void plan_due_occurrences(struct scheduler *s, wall now)
@@ -186,7 +214,9 @@ void plan_due_occurrences(struct scheduler *s, wall now)
         if (!first || first->key > until.us)
             return;
         heap_take(&s->cursors, &entry);
-        pass_cursor(s, now, &entry);
+        struct cursor cursor = cursor_of(&entry);
+        if (pass_cursor(s, now, &cursor))
+            hold_cursor(s, &cursor);
     }
 }
 

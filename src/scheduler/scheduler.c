@@ -206,8 +206,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     if (!s->broken)
         went_well(s, store_begin(s->store));
     sweep_on(s, now);
-    take_messages(s, now, inbox);
     load_cursors(s, now);
+    take_messages(s, now, inbox);
     plan_due_occurrences(s, now);
     start_due_runs(s, now);
     keep_journal(s, now);

@@ -123,6 +123,9 @@ enum status load_sweeps(struct scheduler *s); // at the start
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task);
 void plan_due_occurrences(struct scheduler *s, wall now);
+// What of one task has fallen due and is not decided yet, after an outage or behind a herd, is
+// decided now: before an edit, a delete, a pause or a resume, behind which nobody would know of it.
+void plan_past_of_task(struct scheduler *s, wall now, int64_t task);
 void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
 // start.c

@@ -37,8 +37,10 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
                              const struct task *before, struct task *task, const struct edit *edit)
 {
     bool same_schedules = task_same_schedules(before, task);
-    if (!same_schedules)
+    if (!same_schedules) {
+        plan_past_of_task(s, now, record->id);
         record->generation++;
+    }
     set_definition(record, task);
     enum status status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK && !same_schedules)
@@ -115,6 +117,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit)
 {
     struct task_record *record = &known->record;
+    plan_past_of_task(s, now, record->id);
     record->deleted = true;
     record->generation++;
     record->changed_at = now;
@@ -134,6 +137,7 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
                        const char *why)
 {
     struct task_record *record = &known->record;
+    plan_past_of_task(s, now, record->id);
     free(record->paused_by);
     free(record->paused_why);
     record->paused_at = now;
@@ -311,6 +315,7 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         return;
     struct task_record *record = &known->record;
     if (wall_is_set(record->paused_at)) {
+        plan_past_of_task(s, now, record->id);
         free(record->paused_by);
         free(record->paused_why);
         record->paused_by = record->paused_why = NULL;

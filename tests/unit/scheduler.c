@@ -243,6 +243,52 @@ TEST(what_fails_is_tried_again_and_at_last_is_dead)
     end_world();
 }
 
+// Ten occurrences of a minutely task fall into an outage; the first turn after it has a message
+// about the task.
+static void begin_again_with(struct message *m)
+{
+    put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    pass_until((wall){T0 + 30 * SECOND});
+    stop();
+    now.us = T0 + 10 * MINUTE + 30 * SECOND;
+    start();
+    m->name = memory_text("minutely");
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+}
+
+TEST(an_edit_right_after_an_outage_leaves_no_occurrence_without_a_record)
+{
+    begin_world();
+    struct message *m = message_new(MESSAGE_PUT_TASK);
+    m->task = definition("minutely", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    begin_again_with(m);
+    CHECK_INT(9, count(RUN_MISSED));
+    CHECK_INT(1, count(RUN_CANCELED));
+    CHECK_INT(0, order_count);
+    end_world();
+}
+
+TEST(a_delete_right_after_an_outage_leaves_no_occurrence_without_a_record)
+{
+    begin_world();
+    begin_again_with(message_new(MESSAGE_DELETE_TASK));
+    CHECK_INT(9, count(RUN_MISSED));
+    CHECK_INT(1, count(RUN_CANCELED));
+    end_world();
+}
+
+TEST(a_pause_right_after_an_outage_is_no_reason_for_what_was_due_before)
+{
+    begin_world();
+    begin_again_with(message_new(MESSAGE_PAUSE));
+    CHECK_INT(9, count(RUN_MISSED));
+    CHECK_INT(0, count(RUN_SKIPPED));
+    CHECK_INT(0, order_count); // the latest waits until the task is resumed
+    end_world();
+}
+
 TEST(after_an_outage_the_latest_runs_and_the_others_are_missed)
 {
     begin_world();

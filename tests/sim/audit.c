@@ -1,0 +1,459 @@
+// What is stored, against what was promised.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "sim/world.h"
+#include "store/reader.h"
+
+#define BEHIND_US (10 * SECOND) // found later than this, an occurrence fell into an outage
+
+static sqlite3_stmt *ask(struct world *w, const char *text)
+{
+    sqlite3_stmt *q;
+    if (sqlite3_prepare_v2(w->reading, text, -1, &q, NULL) != SQLITE_OK)
+        broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
+    return q;
+}
+
+static wall wall_at(sqlite3_stmt *q, int column, wall none)
+{
+    return sqlite3_column_type(q, column) == SQLITE_NULL ? none
+                                                         : (wall){sqlite3_column_int64(q, column)};
+}
+
+// --- runs ---
+
+enum { ID, TASK, GENERATION, STATE, TRIGGER, ATTEMPTS, NOMINAL, DUE, FINISHED, REASON, OLD };
+
+static const char all_runs[] =
+    "SELECT r.id, t.name, r.generation, r.state, r.trigger, r.attempts, r.scheduled_for, r.due_at,"
+    " r.finished_at, r.reason, r.retry_of FROM runs r LEFT JOIN tasks t ON t.id = r.task_id"
+    " ORDER BY r.id";
+
+static bool is_occurrence(enum run_trigger trigger)
+{
+    return trigger == TRIGGER_SCHEDULE || trigger == TRIGGER_CATCH_UP;
+}
+
+// A run that no order and no answer has told of.
+static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
+{
+    run_id id = {sqlite3_column_int64(q, ID)};
+    enum run_trigger trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER);
+    enum run_state state = (enum run_state)sqlite3_column_int(q, STATE);
+    const char *name = (const char *)sqlite3_column_text(q, TASK);
+    if (!is_occurrence(trigger) && w->unheard-- <= 0)
+        broken(w, "P3", "run %s was asked for by nobody", id_text(id));
+    if (!w->lost_may_be_new && state != RUN_SCHEDULED && state != RUN_CANCELED &&
+        state != RUN_MISSED && state != RUN_SKIPPED)
+        broken(w, "P11", "run %s has %s without any attempt", id_text(id), run_state_text(state));
+    struct owed *run = owed_add(w, id);
+    run->task = name ? atoi(name + 1) : -1;
+    run->generation = sqlite3_column_int(q, GENERATION);
+    run->trigger = trigger;
+    run->nominal = wall_at(q, NOMINAL, WALL_NONE);
+    run->state = state;
+    run->attempts = sqlite3_column_int(q, ATTEMPTS);
+    run->due_least = run->due_most = wall_at(q, DUE, WALL_NONE);
+    run->made_us = 0;
+    return run;
+}
+
+// What an unheard request has made is known by its row only.
+static void learn_details(struct world *w, struct owed *run)
+{
+    sqlite3_stmt *q = ask(w, "SELECT r.payload, d.definition, r.retry_of FROM runs r"
+                             " LEFT JOIN revisions d ON d.id = r.revision_id WHERE r.id = ?1");
+    sqlite3_bind_int64(q, 1, run->id.value);
+    if (sqlite3_step(q) == SQLITE_ROW) {
+        const char *payload = (const char *)sqlite3_column_text(q, 0);
+        run->payload = payload ? atoi(payload + strlen("{\"n\":")) : 0;
+        run->retry_of.value = sqlite3_column_int64(q, 2);
+        for (int i = 0; i < w->spec_count; i++)
+            if (strcmp(w->specs[i].task->definition, (const char *)sqlite3_column_text(q, 1)) == 0)
+                run->spec = i;
+    }
+    sqlite3_finalize(q);
+}
+
+static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q)
+{
+    enum run_state state = (enum run_state)sqlite3_column_int(q, STATE);
+    run->seen = true;
+    run->due_at = wall_at(q, DUE, WALL_NONE);
+    run->finished_at = wall_at(q, FINISHED, WALL_NONE);
+    if (state != run->state)
+        broken(w, run_state_is_final(run->state) ? "P10" : "P4", "run %s is %s, and should be %s",
+               id_text(run->id), run_state_text(state), run_state_text(run->state));
+    if (sqlite3_column_int(q, ATTEMPTS) != run->attempts)
+        broken(w, "P9", "run %s counts %d attempts, and had %d", id_text(run->id),
+               sqlite3_column_int(q, ATTEMPTS), run->attempts);
+    if (sqlite3_column_int64(q, OLD) != run->retry_of.value)
+        broken(w, "P10", "run %s does not say which one it repeats", id_text(run->id));
+    if (run_state_is_final(state) != wall_is_set(run->finished_at))
+        broken(w, "P21", "run %s is %s, and its end is %s", id_text(run->id), run_state_text(state),
+               wall_is_set(run->finished_at) ? "set" : "not set");
+    bool says_why = sqlite3_column_bytes(q, REASON) > 0;
+    if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
+        broken(w, "P1", "run %s is %s without a reason", id_text(run->id), run_state_text(state));
+    if (is_pending(state) &&
+        (run->due_at.us < run->due_least.us || run->due_at.us > run->due_most.us))
+        broken(w, run->attempts ? "P13" : "P2", "run %s waits for another time than it should",
+               id_text(run->id));
+}
+
+static void check_runs(struct world *w, bool at_end)
+{
+    (void)at_end;
+    for (size_t i = 0; i < w->run_count; i++)
+        w->runs[i].seen = false;
+    sqlite3_stmt *q = ask(w, all_runs);
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, ID)});
+        if (!run) {
+            run = learn_run(w, q);
+            if (!is_occurrence(run->trigger))
+                learn_details(w, run);
+            else
+                w->verdict->figures.occurrences++;
+        }
+        check_run(w, run, q);
+    }
+    sqlite3_finalize(q);
+    for (size_t i = 0; i < w->run_count; i++)
+        if (!w->runs[i].seen)
+            broken(w, "P4", "run %s is gone", id_text(w->runs[i].id));
+    if (w->unheard)
+        broken(w, "P4", "of a turn that was committed unheard, %d runs are not there", w->unheard);
+    w->lost_may_be_new = false;
+}
+
+// --- tasks ---
+
+static void check_task(struct world *w, int task, sqlite3_stmt *q)
+{
+    const struct known *known = &w->tasks[task];
+    bool deleted = sqlite3_column_int(q, 3);
+    bool paused = sqlite3_column_type(q, 4) != SQLITE_NULL;
+    if (!known->ever || known->revision != sqlite3_column_int(q, 1) || known->alive == deleted)
+        broken(w, "P4", "t%d is stored as revision %d%s, and is %d%s", task,
+               sqlite3_column_int(q, 1), deleted ? " (deleted)" : "", known->revision,
+               known->alive ? "" : " (deleted)");
+    if (known->generation != sqlite3_column_int(q, 2))
+        broken(w, "P5", "t%d is stored with generation %d, and it is %d", task,
+               sqlite3_column_int(q, 2), known->generation);
+    if (known->alive && paused != (known->pause >= 0))
+        broken(w, "P4", "t%d is stored as %s", task, paused ? "paused" : "not paused");
+    const char *definition = (const char *)sqlite3_column_text(q, 5);
+    if (strcmp(definition, w->specs[known->specs[known->revision]].task->definition) != 0)
+        broken(w, "P4", "t%d is stored with another definition: %.200s", task, definition);
+    if (known->edits != sqlite3_column_int(q, 6))
+        broken(w, "P21", "t%d has %d audit records for %d accepted edits", task,
+               sqlite3_column_int(q, 6), known->edits);
+}
+
+static void check_tasks(struct world *w, bool at_end)
+{
+    (void)at_end;
+    int found = 0, known = 0;
+    sqlite3_stmt *q = ask(w, "SELECT t.name, t.revision, t.generation, t.deleted, t.paused_at,"
+                             " d.definition, (SELECT count(*) FROM audit a WHERE a.task_id = t.id)"
+                             " FROM tasks t LEFT JOIN revisions d ON d.id = t.revision_id");
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        check_task(w, atoi((const char *)sqlite3_column_text(q, 0) + 1), q);
+        found++;
+    }
+    sqlite3_finalize(q);
+    for (int i = 0; i < TASKS; i++)
+        known += w->tasks[i].ever;
+    if (found != known)
+        broken(w, "P4", "%d tasks are stored, and %d were made", found, known);
+}
+
+// --- occurrences ---
+
+static bool in_order(const struct owed *a, const struct owed *b)
+{
+    return a->nominal.us != b->nominal.us ? a->nominal.us < b->nominal.us
+                                          : a->id.value < b->id.value;
+}
+
+static int by_nominal(const void *left, const void *right)
+{
+    const struct owed *a = *(struct owed *const *)left, *b = *(struct owed *const *)right;
+    return in_order(a, b) ? -1 : in_order(b, a);
+}
+
+static struct owed **runs_of_span(struct world *w, const struct span *span, size_t *ret_count)
+{
+    struct owed **runs = memory_array(w->run_count + 1, sizeof(struct owed *));
+    *ret_count = 0;
+    for (size_t i = 0; i < w->run_count; i++) {
+        struct owed *run = &w->runs[i];
+        if (run->task == span->task && run->generation == span->generation &&
+            is_occurrence(run->trigger))
+            runs[(*ret_count)++] = run;
+    }
+    qsort(runs, *ret_count, sizeof(struct owed *), by_nominal);
+    return runs;
+}
+
+// Whether the process that made it began after the instant.
+static bool before_start(const struct world *w, const struct owed *run)
+{
+    int of = 0;
+    for (int i = 0; i < w->start_count; i++)
+        if (w->start_ids[i].value < run->id.value)
+            of = i;
+    return run->nominal.us < w->starts[of].us;
+}
+
+static bool paused_at(const struct world *w, int task, wall t)
+{
+    for (int i = 0; i < w->pause_count; i++)
+        if (w->pauses[i].task == task && w->pauses[i].from.us <= t.us && t.us <= w->pauses[i].to.us)
+            return true;
+    return false;
+}
+
+static bool paused_within(const struct world *w, int task, wall t)
+{
+    for (int i = 0; i < w->pause_count; i++)
+        if (w->pauses[i].task == task && w->pauses[i].from.us + 2 * MILLISECOND < t.us &&
+            t.us < w->pauses[i].to.us - 2 * MILLISECOND)
+            return true;
+    return false;
+}
+
+// Whether another occurrence comes after the n-th and not after `until`.
+static bool later_one(const struct instants *list, size_t n, wall until)
+{
+    for (size_t i = n + 1; i < list->count && list->items[i].at.us <= until.us; i++)
+        if (!list->items[i].skipped)
+            return true;
+    return false;
+}
+
+static const char *moment_text(wall t)
+{
+    static char texts[2][MOMENT_TEXT];
+    static int at;
+    char *text = texts[at++ % 2];
+    wall_format(t, text);
+    return text;
+}
+
+// P14 and P15: whether what was decided about an occurrence is what the rules say.
+static void check_decision(struct world *w, const struct span *span, const struct instants *list,
+                           size_t n, const struct owed *run)
+{
+    const struct instant *instant = &list->items[n];
+    wall made = id_time(run->id);
+    bool late = before_start(w, run) || made.us - run->nominal.us > BEHIND_US;
+    if (instant->skipped && run->state != RUN_SKIPPED)
+        broken(w, "P15", "t%d at %s does not exist on that day's clock, and is %s", span->task,
+               moment_text(instant->at), run_state_text(run->state));
+    if (w->stepped_back)
+        return; // the record's instants do not tell what was known when
+    if (run->state == RUN_SKIPPED && !instant->skipped &&
+        !paused_at(w, span->task, run->finished_at))
+        broken(w, "P14", "t%d at %s was skipped, and was not paused", span->task,
+               moment_text(instant->at));
+    if (run->state != RUN_SKIPPED && paused_within(w, span->task, made))
+        broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
+               moment_text(instant->at));
+    if (run->state == RUN_MISSED &&
+        !(before_start(w, run) || run->finished_at.us - run->nominal.us > BEHIND_US))
+        broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
+               moment_text(instant->at));
+    if (run->state == RUN_MISSED && !later_one(list, n, run->finished_at))
+        broken(w, "P14", "t%d at %s is missed, and it was the latest", span->task,
+               moment_text(instant->at));
+    if (run->state != RUN_MISSED && run->state != RUN_SKIPPED && late &&
+        later_one(list, n, wall_plus(made, -2 * MILLISECOND)))
+        broken(w, "P14", "t%d at %s was caught up with, and a later one was due", span->task,
+               moment_text(instant->at));
+}
+
+static void check_span(struct world *w, const struct span *span)
+{
+    const struct spec *spec = &w->specs[span->spec];
+    struct instants list;
+    size_t count, at = 0;
+    wall ahead = wall_plus(span->until, w->options.claim_ahead_us);
+    oracle_list(spec->when, spec->when_count, span->from, ahead, &list);
+    struct owed **runs = runs_of_span(w, span, &count);
+    for (size_t i = 0; i < list.count; i++) {
+        bool there = at < count && runs[at]->nominal.us == list.items[i].at.us;
+        if (at < count && runs[at]->nominal.us < list.items[i].at.us)
+            broken(w, "P3", "t%d has run %s for %s, which is none of its instants or comes twice",
+                   span->task, id_text(runs[at]->id), moment_text(runs[at]->nominal));
+        if (!there && list.items[i].at.us <= span->until.us)
+            broken(w, "P1", "t%d has no record for %s (generation %d)", span->task,
+                   moment_text(list.items[i].at), span->generation);
+        if (there)
+            check_decision(w, span, &list, i, runs[at++]);
+    }
+    if (at < count)
+        broken(w, "P3", "t%d has run %s for %s, which is none of its instants or comes twice",
+               span->task, id_text(runs[at]->id), moment_text(runs[at]->nominal));
+    free(runs);
+    instants_done(&list);
+}
+
+static void check_occurrences(struct world *w, bool at_end)
+{
+    size_t in_spans = 0, in_all = 0;
+    if (!at_end)
+        return;
+    for (int i = 0; i < w->span_count; i++) {
+        size_t count;
+        check_span(w, &w->spans[i]);
+        free(runs_of_span(w, &w->spans[i], &count));
+        in_spans += count;
+    }
+    for (size_t i = 0; i < w->run_count; i++)
+        in_all += is_occurrence(w->runs[i].trigger);
+    if (in_all != in_spans)
+        broken(w, "P3", "%zu occurrences are stored, and %zu are of a known generation", in_all,
+               in_spans);
+}
+
+// --- attempts ---
+
+static void check_attempts(struct world *w, bool at_end)
+{
+    if (!at_end)
+        return;
+    sqlite3_stmt *q = ask(w, "SELECT run_id, count(*), min(number), max(number),"
+                             " sum(outcome = 0), max(CASE WHEN outcome = 0 THEN number ELSE 0 END)"
+                             " FROM attempts GROUP BY run_id");
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        const struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
+        int count = sqlite3_column_int(q, 1), last = sqlite3_column_int(q, 3);
+        if (!run || sqlite3_column_int(q, 2) != 1 || last != count || count > run->attempts)
+            broken(w, "P9", "run %s has %d attempts up to number %d",
+                   id_text((run_id){sqlite3_column_int64(q, 0)}), count, last);
+        bool open = run->flying || run->state == RUN_RUNNING;
+        if (count < run->attempts - open)
+            broken(w, "P9", "run %s has %d attempts recorded of %d", id_text(run->id), count,
+                   run->attempts);
+        if (run->state == RUN_SUCCEEDED && sqlite3_column_int(q, 5) != run->attempts)
+            broken(w, "P11", "run %s has succeeded without an attempt that did", id_text(run->id));
+    }
+    sqlite3_finalize(q);
+}
+
+// What a receiver saw once it had said yes.
+static void check_effects(struct world *w, bool at_end)
+{
+    if (!at_end)
+        return;
+    for (size_t i = 1; i < w->effect_count; i++) {
+        const struct seen *seen = &w->effects[i];
+        for (size_t before = i; before-- > 0 && i - before < 200;)
+            if (w->effects[before].run.value == seen->run.value &&
+                w->effects[before].fence >= seen->fence)
+                broken(w, "P12", "run %s reached its endpoint twice with fence %lld",
+                       id_text(seen->run), (long long)seen->fence);
+    }
+}
+
+// --- nothing is stuck ---
+
+static void check_waiting(struct world *w, bool at_end)
+{
+    if (!at_end)
+        return;
+    for (size_t i = 0; i < w->run_count; i++) {
+        const struct owed *run = &w->runs[i];
+        if (!is_pending(run->state) || run->due_at.us > wall_of(w).us - EPSILON_US)
+            continue;
+        bool held = run->task >= 0 && w->tasks[run->task].pause >= 0;
+        int64_t excuse = w->disturbed_us;
+        for (int e = 0; e < ENDPOINTS; e++)
+            if (w->endpoint_disturbed_us[e] > excuse)
+                excuse = w->endpoint_disturbed_us[e];
+        if (!held && w->now_us - excuse > EPSILON_US)
+            broken(w, "P1", "run %s is due since %s, and nothing holds it back", id_text(run->id),
+                   moment_text(run->due_at));
+    }
+}
+
+// --- the books ---
+
+void audit_count_finals(struct world *w, int64_t counts[RUN_STATE_COUNT])
+{
+    memset(counts, 0, RUN_STATE_COUNT * sizeof *counts);
+    sqlite3_stmt *q = ask(w, "SELECT state, count(*) FROM runs GROUP BY state");
+    while (sqlite3_step(q) == SQLITE_ROW)
+        counts[sqlite3_column_int(q, 0)] = sqlite3_column_int64(q, 1);
+    sqlite3_finalize(q);
+}
+
+void audit_metrics(struct world *w, const char *text, const int64_t finals[RUN_STATE_COUNT])
+{
+    for (unsigned state = RUN_SUCCEEDED; state < RUN_STATE_COUNT; state++) {
+        char line[80];
+        snprintf(line, sizeof line, "punctual_runs_total{state=\"%s\"} ",
+                 run_state_text((enum run_state)state));
+        const char *at = strstr(text, line);
+        int64_t shown = at ? atoll(at + strlen(line)) : -1;
+        int64_t stored = finals[state] - w->final_at_start[state];
+        if (shown != stored)
+            broken(w, "P21", "the metrics show %lld runs that have %s, and %lld are stored",
+                   (long long)shown, run_state_text((enum run_state)state), (long long)stored);
+    }
+}
+
+static void check_books(struct world *w, bool at_end)
+{
+    if (!at_end)
+        return;
+    struct reader *reader;
+    char why[200];
+    int64_t shown[RUN_STATE_COUNT], counted[RUN_STATE_COUNT] = {0};
+    if (reader_open_sqlite(w->path, &reader, why, sizeof why) != STATUS_OK)
+        broken(w, "P21", "the store cannot be read: %s", why);
+    enum status status = reader_count_runs(reader, shown);
+    reader_close(reader);
+    for (size_t i = 0; i < w->run_count; i++)
+        counted[w->runs[i].state]++;
+    if (status != STATUS_OK || memcmp(shown, counted, sizeof shown) != 0)
+        broken(w, "P21", "the reader counts other runs than there are");
+}
+
+static void check_integrity(struct world *w, bool at_end)
+{
+    if (!at_end)
+        return;
+    sqlite3_stmt *q = ask(w, "PRAGMA integrity_check");
+    bool well =
+        sqlite3_step(q) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0;
+    sqlite3_finalize(q);
+    if (!well)
+        broken(w, "P19", "the store is damaged");
+}
+
+static const struct check {
+    const char *promises;
+    void (*look)(struct world *w, bool at_end);
+} checks[] = {
+    {"P3 P4 P6 P10 P11 P13", check_runs},
+    {"P4 P5 P21", check_tasks},
+    {"P1 P3 P14 P15 P16", check_occurrences},
+    {"P9 P11", check_attempts},
+    {"P12", check_effects},
+    {"P1 P2 P18", check_waiting},
+    {"P21", check_books},
+    {"P19", check_integrity},
+};
+
+void audit(struct world *w, bool at_end)
+{
+    w->verdict->figures.audits++;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        checks[i].look(w, at_end);
+}

@@ -1,0 +1,735 @@
+// What users were promised: every accepted request, every attempt and its end, followed by hand.
+// What the server answers and does is held against it as it comes.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "sim/world.h"
+
+#define RETRY_AFTER_MOST DAY
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+bool is_pending(enum run_state state)
+{
+    return state == RUN_SCHEDULED || state == RUN_WAITING;
+}
+
+struct owed *owed_find(struct world *w, run_id id)
+{
+    size_t place = (size_t)map_get(&w->by_id, (uint64_t)id.value);
+    return place ? &w->runs[place - 1] : NULL;
+}
+
+struct owed *owed_add(struct world *w, run_id id)
+{
+    if (id.value <= 0 || owed_find(w, id))
+        broken(w, "P3", "run id %s was given twice", id_text(id));
+    if (w->run_count == w->run_room) {
+        w->run_room = w->run_room ? w->run_room * 2 : 256;
+        w->runs = memory_resize(w->runs, w->run_room, sizeof *w->runs);
+    }
+    struct owed *run = &w->runs[w->run_count++];
+    *run = (struct owed){.id = id, .task = -1, .spec = -1, .made_us = w->now_us};
+    map_put(&w->by_id, (uint64_t)id.value, (void *)w->run_count);
+    return run;
+}
+
+static int task_of(const char *name)
+{
+    return name && name[0] == 't' ? atoi(name + 1) : -1;
+}
+
+static int spec_of(const struct world *w, const struct task *task)
+{
+    for (int i = w->spec_count; i-- > 0;)
+        if (w->specs[i].task == task || strcmp(w->specs[i].task->definition, task->definition) == 0)
+            return i;
+    return -1;
+}
+
+static bool same_definition(const struct world *w, int a, int b)
+{
+    return strcmp(w->specs[a].task->definition, w->specs[b].task->definition) == 0;
+}
+
+static void expect(struct world *w, const struct message *m, bool heard, enum status expected)
+{
+    if (heard && m->reply.status != expected)
+        broken(w, "P4", "request %d about %s was answered \"%s\" (%s), and \"%s\" is right",
+               m->kind, m->name ? m->name : id_text(m->run), status_text(m->reply.status),
+               m->reply.detail, status_text(expected));
+}
+
+// --- tasks ---
+
+static void fly_no_more(struct world *w, struct owed *run)
+{
+    run->flying = false;
+    w->flying--;
+    w->flying_at[w->specs[run->spec].endpoint]--;
+}
+
+// P5: what had started under the old definition is in the answer, and nothing else.
+static void check_running(struct world *w, int task, const struct message *m)
+{
+    const char *list = strstr(buffer_string(&m->reply.body), "\"running\":[");
+    int flying = 0, listed = 0;
+    if (!list)
+        broken(w, "P5", "the answer about t%d does not list what had started", task);
+    const char *end = strchr(list, ']');
+    for (const char *at = list; (at = strstr(at, "\"run_")) && at < end; at++)
+        listed++;
+    for (size_t i = 0; i < w->run_count; i++) {
+        const struct owed *run = &w->runs[i];
+        if (run->task != task || !run->flying)
+            continue;
+        flying++;
+        const char *at = strstr(list, id_text(run->id));
+        if (!at || at > end)
+            broken(w, "P5", "the answer about t%d does not list %s, which had started", task,
+                   id_text(run->id));
+    }
+    if (flying != listed)
+        broken(w, "P5", "the answer about t%d lists %d runs as started, and %d had", task, listed,
+               flying);
+}
+
+static void end_span(struct world *w, struct known *known)
+{
+    if (known->span < 0)
+        return;
+    struct span *span = &w->spans[known->span];
+    wall now = wall_of(w);
+    span->ended = true;
+    if (now.us > span->until.us)
+        span->until = now;
+    known->span = -1;
+}
+
+// What was claimed ahead of its time goes out, and its instant is not made once more.
+static wall behind_claimed(const struct world *w, int task)
+{
+    wall after = wall_of(w);
+    int64_t ahead = after.us + w->options.claim_ahead_us;
+    for (size_t i = 0; i < w->run_count; i++) {
+        const struct owed *run = &w->runs[i];
+        if (run->flying && run->task == task && run->generation && run->nominal.us > after.us &&
+            run->nominal.us <= ahead)
+            after = run->nominal;
+    }
+    return after;
+}
+
+static void begin_span(struct world *w, int task)
+{
+    struct known *known = &w->tasks[task];
+    if (w->span_count == SPANS)
+        broken(w, "sim", "too many generations for the simulator");
+    wall from = behind_claimed(w, task);
+    known->span = w->span_count;
+    w->spans[w->span_count++] = (struct span){.task = task,
+                                              .generation = known->generation,
+                                              .spec = known->spec,
+                                              .from = from,
+                                              .until = from};
+}
+
+static void cancel_pending(struct world *w, int task, bool only_occurrences)
+{
+    for (size_t i = 0; i < w->run_count; i++) {
+        struct owed *run = &w->runs[i];
+        if (run->task == task && is_pending(run->state) &&
+            (!only_occurrences || (run->generation && run->attempts == 0)))
+            run->state = RUN_CANCELED;
+    }
+}
+
+static void end_pause(struct world *w, struct known *known)
+{
+    if (known->pause >= 0)
+        w->pauses[known->pause].to = wall_of(w);
+    known->pause = -1;
+}
+
+static void begin_pause(struct world *w, int task)
+{
+    if (w->pause_count == PAUSES)
+        broken(w, "sim", "too many pauses for the simulator");
+    w->tasks[task].pause = w->pause_count;
+    w->pauses[w->pause_count++] = (struct pause){task, wall_of(w), WALL_NEVER};
+    w->tasks[task].edits++;
+}
+
+static void define(struct world *w, int task, int spec)
+{
+    struct known *known = &w->tasks[task];
+    if (known->alive && same_definition(w, known->spec, spec))
+        return;
+    bool again = known->alive;
+    bool schedules = !again || strcmp(w->specs[spec].schedules, w->specs[known->spec].schedules);
+    if (again && w->specs[spec].endpoint != w->specs[known->spec].endpoint)
+        known->moved_between_endpoints = true;
+    known->ever = known->alive = true;
+    known->edits++;
+    known->spec = spec;
+    if (++known->revision == REVISIONS)
+        broken(w, "sim", "too many revisions for the simulator");
+    known->specs[known->revision] = spec;
+    if (!again)
+        known->pause = -1;
+    if (!schedules)
+        return;
+    known->generation++;
+    end_span(w, known);
+    if (again)
+        cancel_pending(w, task, true);
+    begin_span(w, task);
+}
+
+static void remove_task(struct world *w, int task)
+{
+    struct known *known = &w->tasks[task];
+    known->alive = false;
+    known->generation++;
+    known->edits++;
+    end_span(w, known);
+    end_pause(w, known);
+    cancel_pending(w, task, false);
+}
+
+static bool is_stale(const struct known *known, const struct message *m)
+{
+    int revision = known->alive ? known->revision : 0;
+    return m->expected == REVISION_NONE ? revision != 0
+                                        : m->expected > 0 && m->expected != revision;
+}
+
+static void answered_task(struct world *w, int task, const struct message *m, bool heard)
+{
+    expect(w, m, heard, STATUS_OK);
+    if (!heard)
+        return;
+    if (m->reply.revision != w->tasks[task].revision)
+        broken(w, "P4", "t%d is answered as revision %d, and it is %d", task, m->reply.revision,
+               w->tasks[task].revision);
+    check_running(w, task, m);
+}
+
+static void took_put(struct world *w, struct message *m, bool heard)
+{
+    int task = task_of(m->name);
+    if (is_stale(&w->tasks[task], m)) {
+        expect(w, m, heard, STATUS_STALE);
+        return;
+    }
+    define(w, task, spec_of(w, m->task));
+    answered_task(w, task, m, heard);
+}
+
+static void took_delete(struct world *w, struct message *m, bool heard)
+{
+    int task = task_of(m->name);
+    const struct known *known = &w->tasks[task];
+    if (!known->alive || is_stale(known, m)) {
+        expect(w, m, heard, known->alive ? STATUS_STALE : STATUS_NOT_FOUND);
+        return;
+    }
+    answered_task(w, task, m, heard);
+    remove_task(w, task);
+}
+
+static void took_rollback(struct world *w, struct message *m, bool heard)
+{
+    int task = task_of(m->name);
+    const struct known *known = &w->tasks[task];
+    int wanted = m->revision ? m->revision : known->revision - 1;
+    if (!known->alive) {
+        expect(w, m, heard, STATUS_NOT_FOUND);
+    } else if (wanted < 1 || wanted > known->revision) {
+        expect(w, m, heard, STATUS_NOT_FOUND);
+    } else {
+        define(w, task, known->specs[wanted]);
+        answered_task(w, task, m, heard);
+    }
+}
+
+static void took_pause(struct world *w, struct message *m, bool heard)
+{
+    int task = task_of(m->name);
+    if (!w->tasks[task].alive) {
+        expect(w, m, heard, STATUS_NOT_FOUND);
+        return;
+    }
+    if (w->tasks[task].pause < 0)
+        begin_pause(w, task);
+    answered_task(w, task, m, heard);
+}
+
+static void took_resume(struct world *w, struct message *m, bool heard)
+{
+    int task = task_of(m->name);
+    struct known *known = &w->tasks[task];
+    if (!known->alive) {
+        expect(w, m, heard, STATUS_NOT_FOUND);
+        return;
+    }
+    if (known->pause >= 0) {
+        end_pause(w, known);
+        known->edits++;
+        known->disturbed_us = w->now_us;
+    }
+    answered_task(w, task, m, heard);
+}
+
+static void took_apply(struct world *w, struct message *m, bool heard)
+{
+    bool among[TASKS] = {false};
+    expect(w, m, heard, STATUS_OK);
+    for (size_t i = 0; i < m->set.count; i++) {
+        int task = task_of(m->set.tasks[i]->name);
+        among[task] = true;
+        if (!m->dry_run)
+            define(w, task, spec_of(w, m->set.tasks[i]));
+    }
+    for (int task = 0; task < TASKS && m->prune && !m->dry_run; task++)
+        if (!among[task] && w->tasks[task].alive)
+            remove_task(w, task);
+}
+
+// --- runs ---
+
+static struct kept_key *find_key(struct world *w, int key)
+{
+    for (int i = 0; i < w->key_count; i++)
+        if (key && w->keys[i].key == key)
+            return &w->keys[i];
+    return NULL;
+}
+
+// The ids in an answer, in order.
+static int read_ids(const char *body, run_id *ret, int most)
+{
+    int count = 0;
+    for (const char *at = body; count < most && (at = strstr(at, "run_")); at++) {
+        char id[RUN_ID_TEXT];
+        snprintf(id, sizeof id, "%.17s", at);
+        if (run_id_parse(id, &ret[count]) == STATUS_OK)
+            count++;
+    }
+    return count;
+}
+
+static enum status may_create(const struct world *w, const struct creation *what)
+{
+    for (int i = 0; i < what->count; i++) {
+        if (what->task[i] < 0)
+            continue;
+        const struct known *known = &w->tasks[what->task[i]];
+        if (!known->alive)
+            return STATUS_NOT_FOUND;
+        if (known->pause >= 0)
+            return STATUS_CONFLICT;
+    }
+    return STATUS_OK;
+}
+
+static void repeated(struct world *w, const struct message *m, struct kept_key *old, bool heard)
+{
+    if (old->fingerprint != m->fingerprint) {
+        if (heard && m->reply.status != STATUS_MISMATCH)
+            broken(w, "P6", "key-%d came with another request, and was answered \"%s\"", old->key,
+                   status_text(m->reply.status));
+        return;
+    }
+    if (!heard)
+        return;
+    uint64_t body = hash_bytes(m->reply.body.data, m->reply.body.size);
+    if (m->reply.status != STATUS_OK || !m->reply.replayed || (old->heard && body != old->body))
+        broken(w, "P6", "key-%d came again, and was answered otherwise: %s", old->key,
+               buffer_string(&m->reply.body));
+    run_id ids[4];
+    int count = read_ids(buffer_string(&m->reply.body), ids, old->what.count);
+    if (count != old->what.count)
+        broken(w, "P6", "key-%d was answered with %d runs", old->key, count);
+    old->heard = true;
+    old->body = body;
+}
+
+static void keep_key(struct world *w, const struct message *m, const struct creation *what,
+                     bool heard)
+{
+    struct kept_key *kept = find_key(w, what->key);
+    if (!kept && w->key_count == KEYS)
+        return;
+    if (!kept)
+        kept = &w->keys[w->key_count++];
+    *kept = (struct kept_key){.key = what->key,
+                              .fingerprint = m->fingerprint,
+                              .expires_at = wall_plus(wall_of(w), w->options.key_life_us),
+                              .what = *what,
+                              .heard = heard};
+    if (heard)
+        kept->body = hash_bytes(m->reply.body.data, m->reply.body.size);
+}
+
+static void owe(struct world *w, const struct message *m, const struct creation *what)
+{
+    run_id ids[4];
+    int count = read_ids(buffer_string(&m->reply.body), ids, what->count);
+    if (count != what->count)
+        broken(w, "P4", "%d runs were asked for, and %d were answered", what->count, count);
+    for (int i = 0; i < count; i++) {
+        struct owed *run = owed_add(w, ids[i]);
+        wall due = wall_is_set(m->wishes[i].due_at) ? m->wishes[i].due_at : wall_of(w);
+        run->task = what->task[i];
+        run->spec = what->spec[i];
+        run->trigger = TRIGGER_API;
+        run->due_least = run->due_most = run->nominal = due;
+        run->payload = what->payload[i];
+    }
+}
+
+static void took_create(struct world *w, struct message *m, bool heard)
+{
+    const struct creation *what = m->sender;
+    struct kept_key *old = find_key(w, what->key);
+    bool over = old && old->expires_at.us <= wall_of(w).us;
+    // Cleared while the clock stood ahead of today: either answer is right.
+    bool unsure = old && !over && old->expires_at.us <= w->highest.us;
+    if (unsure && heard)
+        over = !m->reply.replayed && m->reply.status != STATUS_MISMATCH;
+    if (old && !over) {
+        repeated(w, m, old, heard);
+        return;
+    }
+    enum status expected = may_create(w, what);
+    expect(w, m, heard, expected);
+    if (expected != STATUS_OK)
+        return;
+    if (heard)
+        owe(w, m, what);
+    else
+        w->unheard += what->count;
+    if (what->key)
+        keep_key(w, m, what, heard);
+}
+
+static void took_cancel(struct world *w, struct message *m, bool heard)
+{
+    struct owed *run = owed_find(w, m->run);
+    if (!run || run_state_is_final(run->state)) {
+        expect(w, m, heard, run ? STATUS_CONFLICT : STATUS_NOT_FOUND);
+        return;
+    }
+    expect(w, m, heard, STATUS_OK);
+    run->state = RUN_CANCELED;
+}
+
+static void took_retry(struct world *w, struct message *m, bool heard)
+{
+    struct owed *old = owed_find(w, m->run);
+    enum status expected = !old                              ? STATUS_NOT_FOUND
+                           : !run_state_is_final(old->state) ? STATUS_CONFLICT
+                                                             : STATUS_OK;
+    if (expected == STATUS_OK && old->task >= 0)
+        expected = !w->tasks[old->task].alive       ? STATUS_NOT_FOUND
+                   : w->tasks[old->task].pause >= 0 ? STATUS_CONFLICT
+                                                    : STATUS_OK;
+    expect(w, m, heard, expected);
+    if (expected != STATUS_OK)
+        return;
+    if (!heard) {
+        w->unheard++;
+        return;
+    }
+    struct owed like = *old;
+    struct owed *run = owed_add(w, m->reply.run);
+    run->task = like.task;
+    run->spec = like.task < 0 ? like.spec : -1;
+    run->payload = like.payload;
+    run->trigger = TRIGGER_RETRY;
+    run->retry_of = like.id;
+    run->due_least = run->due_most = run->nominal = wall_of(w);
+}
+
+static void took_metrics(struct world *w, struct message *m, bool heard)
+{
+    expect(w, m, heard, STATUS_OK);
+}
+
+// --- attempts ---
+
+static bool answered_well(const struct world *w, const struct attempt *attempt)
+{
+    for (size_t i = w->effect_count; i-- > 0;) {
+        const struct seen *seen = &w->effects[i];
+        if (seen->run.value == attempt->run.value && seen->number == attempt->number)
+            return seen->fence == attempt->fence && seen->answered_well;
+    }
+    return false;
+}
+
+static int64_t full_wait(const struct spec *spec, int number)
+{
+    int64_t wait = spec->initial_us;
+    for (int i = 1; i < number && spec->backoff == 0; i++)
+        wait = wait * 2 < spec->max_us ? wait * 2 : spec->max_us;
+    if (spec->backoff == 1)
+        wait = spec->initial_us * number;
+    return wait < spec->max_us ? wait : spec->max_us;
+}
+
+// After an attempt that did not succeed.
+static void next_attempt(struct world *w, struct owed *run, const struct attempt *attempt)
+{
+    const struct spec *spec = &w->specs[run->spec];
+    bool over = attempt->gone || attempt->outcome == ATTEMPT_REFUSED ||
+                run->attempts >= spec->max_attempts ||
+                (run->task >= 0 && !w->tasks[run->task].alive);
+    if (over) {
+        run->state = RUN_FAILED;
+        return;
+    }
+    int64_t full = full_wait(spec, run->attempts), asked = attempt->retry_after_us;
+    asked = asked > RETRY_AFTER_MOST ? RETRY_AFTER_MOST : asked;
+    run->state = RUN_WAITING;
+    run->due_least = wall_plus(wall_of(w), most_of(full / 2, asked));
+    run->due_most = wall_plus(wall_of(w), most_of(full, asked));
+}
+
+static void took_report(struct world *w, struct message *m, bool heard)
+{
+    (void)heard;
+    const struct attempt *attempt = &m->attempt;
+    struct owed *run = owed_find(w, attempt->run);
+    if (!run || !run->flying)
+        broken(w, "sim", "a report for nothing: %s", id_text(attempt->run));
+    fly_no_more(w, run);
+    trace(w, "report: %s attempt %d %s", id_text(run->id), attempt->number,
+          attempt_outcome_text(attempt->outcome));
+    if (run->state != RUN_RUNNING)
+        return; // canceled meanwhile
+    if (attempt->outcome == ATTEMPT_SUCCEEDED) {
+        if (!answered_well(w, attempt))
+            broken(w, "sim", "a success that no endpoint has seen");
+        run->state = RUN_SUCCEEDED;
+        run->delivered_well = true;
+    } else {
+        next_attempt(w, run, attempt);
+    }
+    struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
+    if (attempt->gone && known && known->alive && known->pause < 0)
+        begin_pause(w, run->task);
+}
+
+// --- messages, in the order in which a turn takes them ---
+
+static void (*const took[MESSAGE_KIND_COUNT])(struct world *, struct message *, bool) = {
+    [MESSAGE_PUT_TASK] = took_put,       [MESSAGE_DELETE_TASK] = took_delete,
+    [MESSAGE_ROLLBACK] = took_rollback,  [MESSAGE_APPLY] = took_apply,
+    [MESSAGE_PAUSE] = took_pause,        [MESSAGE_RESUME] = took_resume,
+    [MESSAGE_CREATE_RUNS] = took_create, [MESSAGE_CANCEL_RUN] = took_cancel,
+    [MESSAGE_RETRY_RUN] = took_retry,    [MESSAGE_METRICS] = took_metrics,
+    [MESSAGE_REPORT] = took_report,
+};
+
+void model_message(struct world *w, struct message *m, bool heard)
+{
+    if (m->kind != MESSAGE_REPORT)
+        trace(w, "request %d about %s: %s", m->kind, m->name ? m->name : id_text(m->run),
+              status_text(m->reply.status));
+    took[m->kind](w, m, heard);
+}
+
+// --- orders ---
+
+// A run that nobody asked for must be an occurrence of its task.
+static struct owed *new_occurrence(struct world *w, const struct order *order)
+{
+    int task = task_of(order->task->name);
+    if (task < 0 || !w->tasks[task].alive)
+        broken(w, "P3", "run %s is of nothing that is known", id_text(order->run));
+    const struct known *known = &w->tasks[task];
+    const struct spec *spec = &w->specs[known->spec];
+    struct instants instants;
+    oracle_list(spec->when, spec->when_count, wall_plus(order->scheduled_for, -1),
+                order->scheduled_for, &instants);
+    bool wanted = instants.count == 1 && !instants.items[0].skipped;
+    instants_done(&instants);
+    char moment[MOMENT_TEXT];
+    wall_format(order->scheduled_for, moment);
+    if (!wanted)
+        broken(w, "P15", "t%d fires for %s, which is none of its instants", task, moment);
+    struct owed *run = owed_add(w, order->run);
+    run->task = task;
+    run->generation = known->generation;
+    run->trigger = TRIGGER_SCHEDULE;
+    run->nominal = run->due_least = run->due_most = order->scheduled_for;
+    for (int i = 0; i < spec->when_count; i++)
+        if (order->scheduled_for.us + spec->when[i].jitter_us > run->due_most.us)
+            run->due_most = wall_plus(order->scheduled_for, spec->when[i].jitter_us);
+    return run;
+}
+
+static void check_definition(struct world *w, const struct owed *run, const struct order *order)
+{
+    if (run->task < 0) {
+        if (spec_of(w, order->task) < 0 || !same_definition(w, spec_of(w, order->task), run->spec))
+            broken(w, "P4", "run %s has another target than was asked for", id_text(run->id));
+        return;
+    }
+    const struct known *known = &w->tasks[run->task];
+    if (!known->alive || known->pause >= 0)
+        broken(w, "P5", "run %s starts though t%d is %s", id_text(run->id), run->task,
+               known->alive ? "paused" : "deleted");
+    if (spec_of(w, order->task) < 0 || !same_definition(w, spec_of(w, order->task), known->spec))
+        broken(w, "P5", "run %s starts under an old definition of t%d", id_text(run->id),
+               run->task);
+}
+
+static void check_payload(struct world *w, const struct owed *run, const struct order *order)
+{
+    char payload[40] = "";
+    if (run->payload)
+        snprintf(payload, sizeof payload, "{\"n\":%d}", run->payload);
+    if (strcmp(order->payload ? order->payload : "", payload) != 0)
+        broken(w, "P4", "run %s has the payload %s instead of %s", id_text(run->id),
+               order->payload ? order->payload : "none", payload);
+}
+
+static void check_wait(struct world *w, const struct owed *run, const struct order *order)
+{
+    char due[MOMENT_TEXT], least[MOMENT_TEXT];
+    wall_format(order->due_at, due);
+    wall_format(run->due_least, least);
+    if (order->due_at.us < run->due_least.us || order->due_at.us > run->due_most.us)
+        broken(w, run->attempts ? "P13" : "P2",
+               "attempt %d of run %s is due at %s, and it may be from %s on for %lld ms",
+               order->number, id_text(run->id), due, least,
+               (long long)((run->due_most.us - run->due_least.us) / MILLISECOND));
+    int64_t room = run->due_most.us - run->due_least.us;
+    if (!run->attempts || room < 400 * MILLISECOND)
+        return;
+    double place = (double)(order->due_at.us - run->due_least.us) / (double)room;
+    w->jitter_low = place < w->jitter_low ? place : w->jitter_low;
+    w->jitter_high = place > w->jitter_high ? place : w->jitter_high;
+    if (++w->jitter_count >= 20 && w->jitter_high - w->jitter_low < 0.2)
+        broken(w, "P13", "%d waits lie within a fifth of their range: there is no jitter",
+               w->jitter_count);
+}
+
+static void check_time(struct world *w, const struct owed *run, const struct order *order)
+{
+    int64_t late = wall_of(w).us - order->due_at.us;
+    int64_t excuse = most_of(w->disturbed_us, run->made_us);
+    int endpoint = spec_of(w, order->task) >= 0 ? w->specs[spec_of(w, order->task)].endpoint : 0;
+    excuse = most_of(excuse, w->endpoint_disturbed_us[endpoint]);
+    if (run->task >= 0) {
+        excuse = most_of(excuse, w->tasks[run->task].disturbed_us);
+        for (int i = 0; i < ENDPOINTS && w->tasks[run->task].moved_between_endpoints; i++)
+            excuse = most_of(excuse, w->endpoint_disturbed_us[i]);
+    }
+    if (-late > w->options.claim_ahead_us)
+        broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
+               (long long)(-late / MILLISECOND));
+    if (late > EPSILON_US && w->now_us - excuse > EPSILON_US)
+        broken(w, "P2", "run %s starts %lld ms late, and nothing held it back", id_text(run->id),
+               (long long)(late / MILLISECOND));
+}
+
+static void check_number(struct world *w, const struct owed *run, const struct order *order)
+{
+    if (run->flying || run->state == RUN_RUNNING)
+        broken(w, "P12", "run %s starts while an attempt of it is under way", id_text(run->id));
+    if (run_state_is_final(run->state))
+        broken(w, "P10", "run %s starts after it has %s", id_text(run->id),
+               run_state_text(run->state));
+    if (order->number != run->attempts + 1 || order->fence != order->number)
+        broken(w, "P9", "run %s starts attempt %d with fence %lld after %d attempts",
+               id_text(run->id), order->number, (long long)order->fence, run->attempts);
+}
+
+void model_order(struct world *w, const struct order *order)
+{
+    struct owed *run = owed_find(w, order->run);
+    if (!run)
+        run = new_occurrence(w, order);
+    check_number(w, run, order);
+    check_wait(w, run, order);
+    check_definition(w, run, order);
+    check_payload(w, run, order);
+    check_time(w, run, order);
+    run->spec = spec_of(w, order->task);
+    if (order->number > w->specs[run->spec].max_attempts && run->attempts == 0)
+        broken(w, "P9", "run %s starts attempt %d of %d", id_text(run->id), order->number,
+               w->specs[run->spec].max_attempts);
+    run->attempts = order->number;
+    run->state = RUN_RUNNING;
+    run->flying = true;
+    int endpoint = w->specs[run->spec].endpoint;
+    if (++w->flying > w->options.total_limit || ++w->flying_at[endpoint] > w->options.lane_limit)
+        broken(w, "P17", "%d attempts are under way, %d towards endpoint %d", w->flying,
+               w->flying_at[endpoint], endpoint + 1);
+    trace(w, "order: %s attempt %d%s", id_text(run->id), order->number,
+          order->due_at.us > wall_of(w).us ? ", ahead" : "");
+}
+
+// As long as there is no room, lateness is explained.
+void model_mark_full(struct world *w)
+{
+    if (w->flying >= w->options.total_limit)
+        w->disturbed_us = w->now_us;
+    for (int i = 0; i < ENDPOINTS; i++)
+        if (w->flying_at[i] >= w->options.lane_limit)
+            w->endpoint_disturbed_us[i] = w->now_us;
+}
+
+// --- the server dies, and is back ---
+
+void model_crash(struct world *w)
+{
+    for (size_t i = 0; i < w->run_count; i++)
+        w->runs[i].flying = false;
+    w->flying = 0;
+    memset(w->flying_at, 0, sizeof w->flying_at);
+}
+
+// A turn has been committed and nobody has heard of it: the runs it started are lost, too.
+static void learn_lost(struct world *w)
+{
+    sqlite3_stmt *q;
+    sqlite3_prepare_v2(w->reading,
+                       "SELECT r.id, r.attempts, r.state, d.definition FROM runs r"
+                       " JOIN revisions d ON d.id = r.revision_id"
+                       " WHERE EXISTS (SELECT * FROM attempts a WHERE a.run_id = r.id"
+                       " AND a.number = r.attempts AND a.outcome = 7)",
+                       -1, &q, NULL);
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
+        if (!run || !is_pending(run->state) || sqlite3_column_int(q, 1) != run->attempts + 1)
+            continue;
+        struct task task = {.definition = (char *)sqlite3_column_text(q, 3)};
+        run->spec = spec_of(w, &task);
+        run->attempts++;
+        run->state = RUN_RUNNING;
+    }
+    sqlite3_finalize(q);
+}
+
+// Attempts that were under way count as lost, and are followed by another where one is left.
+void model_recovered(struct world *w)
+{
+    static const struct attempt lost = {.outcome = ATTEMPT_LOST, .retry_after_us = -1};
+    if (w->lost_may_be_new)
+        learn_lost(w);
+    for (size_t i = 0; i < w->run_count; i++)
+        if (w->runs[i].state == RUN_RUNNING)
+            next_attempt(w, &w->runs[i], &lost);
+    if (w->lost_may_be_new || random_below(&w->network, 3) == 0)
+        audit(w, false);
+}
