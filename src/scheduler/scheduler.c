@@ -261,3 +261,8 @@ void scheduler_commit_took(struct scheduler *s, int64_t us)
 {
     histogram_add(&s->metrics.commit, us);
 }
+
+void scheduler_audited(struct scheduler *s, const struct audit_pulse *audit)
+{
+    s->metrics.audit = *audit;
+}

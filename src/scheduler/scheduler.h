@@ -56,4 +56,5 @@ wall scheduler_next_turn(const struct scheduler *s, wall now);
 void scheduler_stop_starting(struct scheduler *s);
 
 void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret); // fills lag_us
+void scheduler_audited(struct scheduler *s, const struct audit_pulse *audit); // for the metrics
 void scheduler_commit_took(struct scheduler *s, int64_t us); // for the histogram of commits

@@ -37,6 +37,7 @@ struct metrics {
     uint64_t attempts[ATTEMPT_OUTCOME_COUNT];
     uint64_t runs[RUN_STATE_COUNT]; // how often each state was entered
     uint64_t turns, messages;
+    struct audit_pulse audit;
     struct map tallies; // task id -> struct tally
 };
 

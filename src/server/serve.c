@@ -18,6 +18,7 @@
 #include "base/now.h"
 #include "dispatch/signature.h"
 #include "server/apply_file.h"
+#include "server/auditor.h"
 #include "server/back.h"
 #include "server/config.h"
 #include "server/secret.h"
@@ -37,6 +38,7 @@ struct house { // in the order of building
     struct scheduler *scheduler;
     struct front *front;
     struct back *back;
+    struct auditor *auditor;
 };
 
 static bool complain(const char *format, const char *detail)
@@ -152,6 +154,12 @@ static bool start_back(struct house *h)
     return h->back ? true : complain("cannot start a thread: %s", strerror(errno));
 }
 
+static bool start_auditor(struct house *h)
+{
+    h->auditor = auditor_start(h->config.store, &h->pulse);
+    return h->auditor ? true : complain("cannot start a thread: %s", strerror(errno));
+}
+
 static void say_listening(const struct house *h)
 {
     struct logline line;
@@ -200,6 +208,7 @@ static void drain(struct house *h)
 
 static void take_down(struct house *h)
 {
+    auditor_stop(h->auditor);
     if (h->back)
         back_stop(h->back);
     if (h->dispatcher)
@@ -222,7 +231,7 @@ static int run_house(struct house *h)
              bracket ? "]" : "", h->config.port);
     bool up = open_store(h) && find_secret(h) && start_dispatcher(h, url) && start_scheduler(h) &&
               apply_file(&h->config, h->scheduler, h->dispatcher) && start_front(h) &&
-              start_back(h);
+              start_back(h) && start_auditor(h);
     bool clean = false;
     if (up) {
         say_listening(h);
