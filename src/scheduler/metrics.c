@@ -92,6 +92,19 @@ static void write_audit(const struct audit_pulse *audit, struct buffer *to)
            (double)audit->until.us / 1e6);
 }
 
+static void write_history(struct scheduler *s, struct buffer *to)
+{
+    struct history_size size;
+    if (!went_well(s, store_history_size(s->store, &size)))
+        return;
+    single(to, "punctual_history_runs", "gauge", "Ended runs that are kept.", (double)size.rows);
+    single(to, "punctual_store_bytes", "gauge",
+           "Bytes of the store that are in use; what was freed is used again.", (double)size.bytes);
+    single(to, "punctual_history_cleared_total", "counter",
+           "Ended runs that the limits of history have cleared since the start.",
+           (double)s->history.cleared);
+}
+
 void answer_metrics(struct scheduler *s, wall now, struct message *m)
 {
     const struct metrics *metrics = &s->metrics;
@@ -122,4 +135,5 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
     single(to, "punctual_start_time_seconds", "gauge",
            "When the server started, in seconds since 1970.", (double)s->started.us / 1e6);
     write_audit(&metrics->audit, to);
+    write_history(s, to);
 }

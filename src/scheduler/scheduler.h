@@ -22,6 +22,8 @@ struct scheduler_options {
     int64_t horizon_us;     // how far ahead they are loaded
     size_t journal_bytes;   // how much of the event journal is kept
     int64_t key_life_us;    // how long an idempotency key is remembered
+    // How long, how many and in how large a store ended runs are kept; 0: without end.
+    int64_t history_age_us, history_rows, history_bytes;
 };
 extern const struct scheduler_options scheduler_defaults;
 

@@ -121,6 +121,9 @@ static bool start_scheduler(struct house *h)
 {
     struct scheduler_options options = scheduler_defaults;
     entropy(&options.seed, sizeof options.seed);
+    options.history_age_us = h->config.history.age_us;
+    options.history_rows = h->config.history.rows;
+    options.history_bytes = h->config.history.bytes;
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));
     return true;
