@@ -33,6 +33,8 @@ void task_rollback(struct request *r);
 void task_upcoming(struct request *r);
 // revisions.c
 void task_revisions(struct request *r);
+// audit.c
+void audit_get(struct request *r);
 // apply.c
 void apply_post(struct request *r);
 // runs.c

@@ -118,6 +118,23 @@ static bool check_scheduler(struct writer *w, const struct pulse_values *pulse, 
     return ok;
 }
 
+// Differences that the auditor has found within the last hour.
+static bool check_audit(struct writer *w, const struct audit_pulse *audit)
+{
+    bool ok = !audit->failed && audit->differences == 0;
+    begin_check(w, "audit", ok,
+                audit->failed ? "the auditor cannot read the store"
+                : !ok ? "what is recorded differs from what was due: `punctual audit` says where"
+                : audit->rounds_total ? "all that was due is recorded"
+                                      : "the first round is under way");
+    writer_key(w, "differences");
+    writer_int(w, audit->differences);
+    writer_key(w, "until");
+    writer_moment(w, audit->rounds_total ? audit->until : WALL_NONE);
+    writer_end_object(w);
+    return ok;
+}
+
 void ready_get(struct request *r)
 {
     struct pulse_values pulse = pulse_read(r->service->pulse);
@@ -130,6 +147,8 @@ void ready_get(struct request *r)
     ready &= check_lag(&c, &pulse);
     ready &= check_disk(&c, r->service->options->store);
     ready &= check_scheduler(&c, &pulse, now);
+    struct audit_pulse audit = pulse_read_audit(r->service->pulse);
+    ready &= check_audit(&c, &audit);
     check_clock(&c, &pulse, now);
     writer_end_object(&c);
 

@@ -26,6 +26,7 @@ static const struct route routes[] = {
     {"POST", "/v1/runs/{id}/cancel", run_cancel, BODY_OPTIONAL, "", false},
     {"POST", "/v1/runs/{id}/retry", run_retry, BODY_OPTIONAL, "", false},
     {"GET", "/v1/events", events_get, BODY_NONE, "task types after", false},
+    {"GET", "/v1/audit", audit_get, BODY_NONE, "from to task", false},
     {"GET", "/metrics", metrics_get, BODY_NONE, "", false},
     {"GET", "/ready", ready_get, BODY_NONE, "", true},
     {"GET", "/openapi.json", openapi_get, BODY_NONE, "", true},

@@ -56,6 +56,14 @@ static const struct command commands[] = {
      "Ctrl-C ends it.",
      "punctual events\n"
      "punctual events --json --after 1042-0\n"},
+    {"audit", "audit [--from WHEN] [--to WHEN] [--task NAME] [--store PATH]",
+     "hold what was due against what is recorded", audit_run, audit_options,
+     "Recomputes what was due from the definitions and their edits, looks for the run of each "
+     "occurrence, looks over runs and attempts, and checks the books. Exit code 0 when all is as "
+     "promised, 1 when there is a difference.",
+     "punctual audit --from 24h\n"
+     "punctual audit --task nightly-invoices --from 2026-03-01T00:00:00Z\n"
+     "punctual audit --store /var/lib/punctual/punctual.db --from 30d --json\n"},
     {"next", "next EXPRESSION [--timezone ZONE] [--from TIME] [--count N]",
      "when a cron expression comes; needs no server", next_command, NULL, NULL, NULL},
     {"version", "version", "print the version", version_run, version_options, NULL, NULL},

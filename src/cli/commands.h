@@ -25,4 +25,5 @@ COMMAND(cancel);
 COMMAND(retry);
 COMMAND(rollback);
 COMMAND(events);
+COMMAND(audit);
 COMMAND(version);

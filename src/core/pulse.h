@@ -2,7 +2,8 @@
  * pulse - how the scheduler is, for /ready
  *
  * A few numbers that the roof publishes after every turn (at least once a second) and the front
- * reads. A copy under a lock: the one thing that two threads share besides the mailboxes.
+ * reads; and what the auditor has found. Copies under a lock: the one thing that threads share
+ * besides the mailboxes.
  */
 #pragma once
 
@@ -20,11 +21,23 @@ struct pulse_values {
     steady clock_stepped;
 };
 
+// What the auditor has found (server/auditor.h).
+struct audit_pulse {
+    bool failed;         // it can look no further: the store cannot be read
+    wall until;          // up to when all was looked over; 0: nothing yet
+    int64_t differences; // within the last hour
+    int64_t differences_total, occurrences_total, runs_total, rounds_total; // since the start
+    int64_t pending; // occurrences that the last round found still to be recorded
+};
+
 struct pulse {
     pthread_mutex_t lock;
     struct pulse_values values;
+    struct audit_pulse audit;
 };
 
 void pulse_init(struct pulse *pulse);
 void pulse_publish(struct pulse *pulse, const struct pulse_values *values);
 struct pulse_values pulse_read(struct pulse *pulse);
+void pulse_publish_audit(struct pulse *pulse, const struct audit_pulse *values);
+struct audit_pulse pulse_read_audit(struct pulse *pulse);

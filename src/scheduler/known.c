@@ -179,3 +179,14 @@ enum status known_definition(struct known *known, int64_t revision_id, struct ta
     *ret = entry->task;
     return STATUS_OK;
 }
+
+void known_forget_definition(struct known *known, int64_t row)
+{
+    struct known_definition *entry = map_remove(&known->by_row, (uint64_t)row);
+    if (!entry)
+        return;
+    if (map_get(&known->by_text, entry->text_hash) == entry)
+        map_remove(&known->by_text, entry->text_hash);
+    task_drop(entry->task);
+    free(entry);
+}

@@ -42,5 +42,8 @@ enum status known_definition_row(struct known *known, struct task *task, wall no
 // What a run's revision_id stands for; the cache keeps its reference.
 enum status known_definition(struct known *known, int64_t revision_id, struct task **ret);
 
+// After an inline definition's row has gone.
+void known_forget_definition(struct known *known, int64_t row);
+
 // Between turns: empties what has grown too large.
 void known_trim(struct known *known);

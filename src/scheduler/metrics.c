@@ -74,6 +74,38 @@ static void write_attempts(const struct metrics *metrics, struct buffer *to)
                       (unsigned long long)metrics->attempts[i]);
 }
 
+static void write_audit(const struct audit_pulse *audit, struct buffer *to)
+{
+    single(to, "punctual_audit_differences", "gauge",
+           "Differences between what was due and what is recorded, found within the last hour.",
+           (double)audit->differences);
+    single(to, "punctual_audit_differences_total", "counter", "Differences found since the start.",
+           (double)audit->differences_total);
+    single(to, "punctual_audit_pending", "gauge",
+           "Occurrences past their time that the last round found still to be recorded.",
+           (double)audit->pending);
+    single(to, "punctual_audit_occurrences_total", "counter",
+           "Occurrences that were audited since the start.", (double)audit->occurrences_total);
+    single(to, "punctual_audit_runs_total", "counter", "Runs that were audited since the start.",
+           (double)audit->runs_total);
+    single(to, "punctual_audit_until_seconds", "gauge",
+           "Up to when all was audited, in seconds since 1970; 0: nothing yet.",
+           (double)audit->until.us / 1e6);
+}
+
+static void write_history(struct scheduler *s, struct buffer *to)
+{
+    struct history_size size;
+    if (!went_well(s, store_history_size(s->store, &size)))
+        return;
+    single(to, "punctual_history_runs", "gauge", "Ended runs that are kept.", (double)size.rows);
+    single(to, "punctual_store_bytes", "gauge",
+           "Bytes of the store that are in use; what was freed is used again.", (double)size.bytes);
+    single(to, "punctual_history_cleared_total", "counter",
+           "Ended runs that the limits of history have cleared since the start.",
+           (double)s->history.cleared);
+}
+
 void answer_metrics(struct scheduler *s, wall now, struct message *m)
 {
     const struct metrics *metrics = &s->metrics;
@@ -105,4 +137,6 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
            "Lines of the log that its reader was too slow for.", (double)logline_dropped());
     single(to, "punctual_start_time_seconds", "gauge",
            "When the server started, in seconds since 1970.", (double)s->started.us / 1e6);
+    write_audit(&metrics->audit, to);
+    write_history(s, to);
 }

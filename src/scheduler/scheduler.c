@@ -55,6 +55,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     lanes_init(&s->lanes, options->lane_limit);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
     s->cursors_covered = WALL_NONE;
+    s->history.began = WALL_NONE;
     known_init(&s->known, store);
     buffer_init(&s->journal, JOURNAL_OF_A_TURN_MAX);
     status = load_sweeps(s);
@@ -212,6 +213,7 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     start_due_runs(s, now);
     keep_journal(s, now);
     keep_house(s, now);
+    keep_history(s, now, !inbox && !s->orders);
     if (!s->broken)
         went_well(s, store_commit(s->store));
     if (s->broken)
@@ -242,6 +244,7 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
         return now;
     wall next = due_load_at(&s->due, now);
     next = earlier(next, plan_next(s, now));
+    next = earlier(next, history_next(s));
     if (s->stopping)
         return next;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
@@ -266,4 +269,9 @@ void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *r
 void scheduler_commit_took(struct scheduler *s, int64_t us)
 {
     histogram_add(&s->metrics.commit, us);
+}
+
+void scheduler_audited(struct scheduler *s, const struct audit_pulse *audit)
+{
+    s->metrics.audit = *audit;
 }

@@ -22,6 +22,8 @@ struct scheduler_options {
     int64_t horizon_us;     // how far ahead they are loaded
     size_t journal_bytes;   // how much of the event journal is kept
     int64_t key_life_us;    // how long an idempotency key is remembered
+    // How long, how many and in how large a store ended runs are kept; 0: without end.
+    int64_t history_age_us, history_rows, history_bytes;
 };
 extern const struct scheduler_options scheduler_defaults;
 
@@ -56,4 +58,5 @@ wall scheduler_next_turn(const struct scheduler *s, wall now);
 void scheduler_stop_starting(struct scheduler *s);
 
 void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret); // fills lag_us
+void scheduler_audited(struct scheduler *s, const struct audit_pulse *audit); // for the metrics
 void scheduler_commit_took(struct scheduler *s, int64_t us); // for the histogram of commits

@@ -3,7 +3,7 @@
  *
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
  * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
- * orders), report.c (what came of them), recover.c (the start), metrics.c.
+ * orders), report.c (what came of them), recover.c (the start), history.c (clearing), metrics.c.
  */
 #pragma once
 
@@ -37,6 +37,7 @@ struct metrics {
     uint64_t attempts[ATTEMPT_OUTCOME_COUNT];
     uint64_t runs[RUN_STATE_COUNT]; // how often each state was entered
     uint64_t turns, messages;
+    struct audit_pulse audit;
     struct map tallies; // task id -> struct tally
 };
 
@@ -67,6 +68,14 @@ struct scheduler {
     struct letter *attempts, **attempts_end; // and, before the first turn, what was found lost
 
     struct metrics metrics;
+    struct history {
+        struct history_place place; // how far this round has come
+        wall began;                 // when it did
+        wall next;                  // when to look again
+        bool more;                  // there is more to clear
+        uint64_t ended;             // how many runs had ended at the last look
+        uint64_t cleared;           // since the start
+    } history;
     uint64_t messages_at_clearing; // how many had come when the house was kept last
 };
 
@@ -136,6 +145,9 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
                     int64_t task_id);
 // recover.c
 enum status recover_lost_runs(struct scheduler *s, wall now);
+// history.c
+void keep_history(struct scheduler *s, wall now, bool idle);
+wall history_next(const struct scheduler *s); // when it wants a turn of its own
 // metrics.c
 void answer_metrics(struct scheduler *s, wall now, struct message *m);
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);

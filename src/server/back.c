@@ -110,6 +110,8 @@ static void turn(struct back *back, struct letter *inbox)
         if (store_checkpoint(back->parts.store) == STATUS_FAILED)
             fail(back, now);
     }
+    struct audit_pulse audit = pulse_read_audit(back->parts.pulse);
+    scheduler_audited(back->parts.scheduler, &audit);
     scheduler_pulse(back->parts.scheduler, wall_now(), &back->pulse);
     back->pulse.store_ok = !back->failed;
     back->pulse.last_turn = steady_now();

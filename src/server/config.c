@@ -12,6 +12,7 @@
 #include "core/decode.h"
 #include "core/yaml.h"
 #include "dispatch/signature.h"
+#include "server/bytes.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define FILE_MAX (1 << 20)
@@ -53,6 +54,26 @@ static void read_default_secret(const struct place *at, const struct field *fiel
 static void read_secrets(const struct place *at, const struct field *field, const json_t *value,
                          void *into);
 
+static void read_history_limit(const struct place *at, const struct field *field,
+                               const json_t *value, void *into);
+
+// What each limit of history takes.
+static const struct history_kind {
+    enum status (*parse)(const char *text, size_t length, int64_t *ret);
+    const char *example;
+} history_age = {duration_parse, "\"90d\""}, history_rows = {NULL, "5000000"},
+  history_bytes = {size_parse, "\"10GiB\""};
+
+static const struct field history_fields[] = {
+    {"age", read_history_limit, offsetof(struct history_config, age_us), SECOND, INT64_MAX,
+     .more = &history_age},
+    {"rows", read_history_limit, offsetof(struct history_config, rows), 1, INT64_MAX,
+     .more = &history_rows},
+    {"bytes", read_history_limit, offsetof(struct history_config, bytes), 1 << 20, INT64_MAX,
+     .more = &history_bytes},
+};
+static const struct field_table history_table = {history_fields, COUNT(history_fields)};
+
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
 
@@ -67,6 +88,7 @@ static const struct field fields[] = {
     {"secrets", read_secrets},
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
+    {"history", decode_fields, offsetof(struct config, history), .more = &history_table},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
 };
 
@@ -133,13 +155,15 @@ static void set_field(struct config *config, struct faults *faults, const char *
 
 enum status config_parse(int argc, char **argv, struct config *ret, struct faults *faults)
 {
-    struct config config = {.address = memory_text("127.0.0.1"),
-                            .port = 8640,
-                            .loopback = true,
-                            .store = memory_text("punctual.db"),
-                            .threads = usual_threads(),
-                            .drain_us = 30 * SECOND,
-                            .log_level = LEVEL_INFO};
+    struct config config = {
+        .address = memory_text("127.0.0.1"),
+        .port = 8640,
+        .loopback = true,
+        .store = memory_text("punctual.db"),
+        .threads = usual_threads(),
+        .drain_us = 30 * SECOND,
+        .history = {.age_us = 90 * DAY, .rows = 5000000, .bytes = INT64_C(10) << 30},
+        .log_level = LEVEL_INFO};
     struct arguments arguments = {0};
     size_t before = faults->count;
     read_arguments(argc, argv, faults, &arguments);
@@ -502,6 +526,31 @@ static void read_secrets(const struct place *at, const struct field *field, cons
             faults_add(at->faults, below.pointer, "must have a name of 1 to 100 bytes");
         read_secret(&below, name, member, into);
     }
+}
+
+// "unlimited", or a number or text of its kind.
+static void read_history_limit(const struct place *at, const struct field *field,
+                               const json_t *value, void *into)
+{
+    const struct history_kind *kind = field->more;
+    const char *text = json_string_value(value);
+    int64_t n = -1;
+    if (text && strcmp(text, "unlimited") == 0)
+        n = 0;
+    else if (text && kind->parse && kind->parse(text, strlen(text), &n) != STATUS_OK)
+        n = -1;
+    else if (json_is_integer(value) && kind->parse != duration_parse)
+        n = json_integer_value(value);
+    bool unlimited = text && n == 0;
+    if (!unlimited && (n < field->least || n > field->most)) {
+        faults_add(at->faults, at->pointer, "must be a limit such as %s%s, or \"unlimited\"",
+                   kind->example,
+                   kind->parse == duration_parse ? ", at least 1s"
+                   : kind->parse                 ? ", at least 1MiB"
+                                                 : ", at least 1");
+        return;
+    }
+    *(int64_t *)((char *)into + field->offset) = n;
 }
 
 void config_add_secret(struct config *config, const char *secret)

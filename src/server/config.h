@@ -29,6 +29,9 @@ struct config {
     size_t secret_count;
     int threads; // of the front
     int64_t drain_us;
+    struct history_config { // 0: without end
+        int64_t age_us, rows, bytes;
+    } history;
     enum level log_level;
 };
 

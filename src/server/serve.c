@@ -18,6 +18,7 @@
 #include "base/now.h"
 #include "dispatch/signature.h"
 #include "server/apply_file.h"
+#include "server/auditor.h"
 #include "server/back.h"
 #include "server/config.h"
 #include "server/secret.h"
@@ -38,6 +39,7 @@ struct house { // in the order of building
     struct scheduler *scheduler;
     struct front *front;
     struct back *back;
+    struct auditor *auditor;
 };
 
 static bool complain(const char *format, const char *detail)
@@ -123,6 +125,9 @@ static bool start_scheduler(struct house *h)
 {
     struct scheduler_options options = scheduler_defaults;
     entropy(&options.seed, sizeof options.seed);
+    options.history_age_us = h->config.history.age_us;
+    options.history_rows = h->config.history.rows;
+    options.history_bytes = h->config.history.bytes;
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));
     return true;
@@ -165,6 +170,12 @@ static bool start_back(struct house *h)
                                               .pulse = &h->pulse,
                                               .failed_fd = h->failed});
     return h->back ? true : complain("cannot start a thread: %s", strerror(errno));
+}
+
+static bool start_auditor(struct house *h)
+{
+    h->auditor = auditor_start(h->config.store, &h->pulse);
+    return h->auditor ? true : complain("cannot start a thread: %s", strerror(errno));
 }
 
 static void say_listening(const struct house *h)
@@ -215,6 +226,7 @@ static void drain(struct house *h)
 
 static void take_down(struct house *h)
 {
+    auditor_stop(h->auditor);
     if (h->back)
         back_stop(h->back);
     if (h->dispatcher)
@@ -235,7 +247,7 @@ static int run_house(struct house *h)
 {
     bool up = open_store(h) && take_port(h) && find_secret(h) && start_dispatcher(h) &&
               start_scheduler(h) && apply_file(&h->config, h->scheduler, h->dispatcher) &&
-              start_front(h) && start_back(h);
+              start_front(h) && start_back(h) && start_auditor(h);
     bool clean = false;
     if (up) {
         say_listening(h);

@@ -1,7 +1,8 @@
 /*
  * reader_internal - what the files of the reader share
  *
- * reader.c opens and answers about tasks and the journal, reader_runs.c about runs and attempts.
+ * reader.c opens and answers about tasks and the journal, reader_runs.c about runs and attempts,
+ * reader_audit.c for the auditor.
  * For those only.
  */
 #pragma once
@@ -11,9 +12,10 @@
 
 struct reader {
     struct database database;
-    sqlite3_stmt **tasks, **runs;
+    sqlite3_stmt **tasks, **runs, **audit;
 };
 
 enum status reader_prepare_runs(struct reader *reader);
+enum status reader_prepare_audit(struct reader *reader);
 // The row of a task, deleted ones too. STATUS_NOT_FOUND.
 enum status reader_find_task_row(struct reader *reader, const char *name, int64_t *ret);

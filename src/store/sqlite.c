@@ -58,6 +58,9 @@ static void close_store(struct store *store)
     free(s->sweeps);
     free(s->keys);
     free(s->journal);
+    free(s->books);
+    free(s->history);
+    books_forget(s);
     free(s);
 }
 
@@ -70,6 +73,7 @@ static enum status begin(struct store *store)
 static void rollback(struct store *store)
 {
     struct sqlite *s = sqlite_of(store);
+    books_forget(s);
     // SQLite rolls back by itself after some failures. Not through database_do: a broken store
     // rolls back, too.
     if (sqlite3_get_autocommit(s->database.handle))
@@ -81,7 +85,9 @@ static void rollback(struct store *store)
 static enum status commit(struct store *store)
 {
     struct sqlite *s = sqlite_of(store);
-    enum status status = database_do(&s->database, s->turns[COMMIT]);
+    enum status status = books_write(s);
+    if (status == STATUS_OK)
+        status = database_do(&s->database, s->turns[COMMIT]);
     if (status != STATUS_OK)
         rollback(store);
     return status;
@@ -150,6 +156,8 @@ static const struct store_verbs verbs = {
     .clear_keys = sqlite_clear_keys,
     .add_journal = sqlite_add_journal,
     .trim_journal = sqlite_trim_journal,
+    .clear_history = sqlite_clear_history,
+    .history_size = sqlite_history_size,
 };
 
 // --- opening ---
@@ -196,9 +204,10 @@ static bool has_log(struct sqlite *s)
 static enum status prepare(struct sqlite *s)
 {
     static enum status (*const parts[])(struct sqlite *) = {
-        sqlite_prepare_settings, sqlite_prepare_tasks, sqlite_prepare_revisions,
-        sqlite_prepare_cursors,  sqlite_prepare_runs,  sqlite_prepare_moves,
-        sqlite_prepare_sweeps,   sqlite_prepare_keys,  sqlite_prepare_journal,
+        sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
+        sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
+        sqlite_prepare_sweeps,   sqlite_prepare_keys,    sqlite_prepare_journal,
+        sqlite_prepare_books,    sqlite_prepare_history,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

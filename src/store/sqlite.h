@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/map.h"
 #include "store/database.h"
 #include "store/verbs.h"
 
@@ -21,7 +22,10 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal;
+        **keys, **journal, **books, **history;
+    // What the turn has added to the books and not yet written (sqlite_books.c).
+    int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
+    struct map uses; // inline definition -> struct definition_use
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -44,6 +48,15 @@ enum status sqlite_prepare_moves(struct sqlite *s);
 enum status sqlite_prepare_sweeps(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
+enum status sqlite_prepare_books(struct sqlite *s);
+enum status sqlite_prepare_history(struct sqlite *s);
+
+// sqlite_books.c: every verb that makes, ends or clears runs says so; the commit writes it down.
+void books_entered(struct sqlite *s, enum run_state state);
+void books_cleared(struct sqlite *s, enum run_state state);
+void books_use(struct sqlite *s, int64_t revision_id, int64_t by); // of an inline definition
+enum status books_write(struct sqlite *s);
+void books_forget(struct sqlite *s); // the turn was undone
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -102,4 +115,8 @@ enum status sqlite_clear_keys(struct store *store, wall now, size_t max);
 
 enum status sqlite_add_journal(struct store *store, int64_t turn, wall at, const char *events,
                                size_t size);
+enum status sqlite_clear_history(struct store *store, const struct history_limits *limits,
+                                 struct history_place *place, size_t max,
+                                 struct history_cleared *ret);
+enum status sqlite_history_size(struct store *store, struct history_size *ret);
 enum status sqlite_trim_journal(struct store *store, size_t keep_bytes, size_t max);

@@ -78,7 +78,10 @@ static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
     bind_wall(q, 5, final ? WALL_NONE : verdict->due_at);
     bind_wall(q, 6, final ? now : WALL_NONE);
     bind_text(q, 7, *verdict->reason ? verdict->reason : NULL);
-    return move(s, q);
+    enum status status = move(s, q);
+    if (status == STATUS_OK && final)
+        books_entered(s, verdict->state);
+    return status;
 }
 
 // The run did not move: it had ended while the attempt was under way (canceled), which leaves only
@@ -149,7 +152,10 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
     bind_int(q, 3, state);
     bind_text(q, 4, reason);
     bind_int(q, 5, now.us);
-    return move(s, q);
+    enum status status = move(s, q);
+    if (status == STATUS_OK)
+        books_entered(s, state);
+    return status;
 }
 
 enum status sqlite_cancel_pending(struct store *store, int64_t task, run_id until,

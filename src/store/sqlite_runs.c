@@ -65,7 +65,14 @@ enum status sqlite_add_run(struct store *store, const struct run *run)
     bind_text(q, 16, run->reason);
     bind_bytes(q, 17, run->payload, run->payload_size);
     enum status status = database_change(&s->database, q, &changes);
-    return status == STATUS_OK && changes == 0 ? STATUS_CONFLICT : status;
+    if (status != STATUS_OK || changes == 0)
+        return status == STATUS_OK ? STATUS_CONFLICT : status;
+    books_entered(s, RUN_SCHEDULED);
+    if (run_state_is_final(run->state))
+        books_entered(s, run->state);
+    if (!run->task && run->revision_id)
+        books_use(s, run->revision_id, 1);
+    return STATUS_OK;
 }
 
 enum status sqlite_find_run(struct store *store, run_id id, struct run *ret)

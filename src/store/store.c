@@ -217,3 +217,15 @@ enum status store_trim_journal(struct store *store, size_t keep_bytes, size_t ma
 {
     return store->verbs->trim_journal(store, keep_bytes, max);
 }
+
+enum status store_clear_history(struct store *store, const struct history_limits *limits,
+                                struct history_place *place, size_t max,
+                                struct history_cleared *ret)
+{
+    return store->verbs->clear_history(store, limits, place, max, ret);
+}
+
+enum status store_history_size(struct store *store, struct history_size *ret)
+{
+    return store->verbs->history_size(store, ret);
+}

@@ -184,5 +184,36 @@ enum status store_add_journal(struct store *store, int64_t turn, wall at, const 
 // Forgets oldest rows while the journal holds more than `keep_bytes`; at most `max` rows at a call.
 enum status store_trim_journal(struct store *store, size_t keep_bytes, size_t max);
 
+// --- history: runs that have ended, with their attempts ---
+struct history_limits {
+    wall before;   // what ended before this is past its time; WALL_NONE: nothing is
+    int64_t rows;  // how many ended runs are kept at most; 0: any number
+    int64_t bytes; // how large the store may be while there is history to clear; 0: any size
+};
+struct history_place { // how far one round of clearing has come: {0} begins anew
+    wall ended;
+    run_id run;
+};
+#define HISTORY_STEP_MAX 200
+struct history_cleared {
+    size_t runs;
+    bool more; // the limits ask for more, and the round is not over
+    // Inline definitions that are gone, since no run has them any more.
+    int64_t definitions[HISTORY_STEP_MAX];
+    size_t definition_count;
+};
+// Looks at no more than `max` ended runs (HISTORY_STEP_MAX at most) from the place on, the oldest
+// first, and clears those the limits do not leave room for. Never a live run, one whose attempt is
+// still to be reported, the latest run of a task, nor the newest run of all. Moves the place.
+enum status store_clear_history(struct store *store, const struct history_limits *limits,
+                                struct history_place *place, size_t max,
+                                struct history_cleared *ret);
+struct history_size {
+    int64_t rows;    // ended runs that are kept
+    int64_t bytes;   // of the store that are in use, live runs and all else included
+    int64_t cleared; // runs cleared since the store was made
+};
+enum status store_history_size(struct store *store, struct history_size *ret);
+
 // Moves what the log holds into the main file, when it is worth it: call outside a turn.
 enum status store_checkpoint(struct store *store);

@@ -79,4 +79,9 @@ struct store_verbs {
     enum status (*add_journal)(struct store *store, int64_t turn, wall at, const char *events,
                                size_t size);
     enum status (*trim_journal)(struct store *store, size_t keep_bytes, size_t max);
+
+    enum status (*clear_history)(struct store *store, const struct history_limits *limits,
+                                 struct history_place *place, size_t max,
+                                 struct history_cleared *ret);
+    enum status (*history_size)(struct store *store, struct history_size *ret);
 };

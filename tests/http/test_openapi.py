@@ -40,6 +40,7 @@ ROUTES = {
     ("post", "/v1/runs/{id}/cancel"),
     ("post", "/v1/runs/{id}/retry"),
     ("get", "/v1/events"),
+    ("get", "/v1/audit"),
 }
 
 
