@@ -32,6 +32,7 @@ static struct lane *lane_at(struct lanes *lanes, uint64_t key)
     if (!lane) {
         lane = memory_new(sizeof *lane);
         lane->key = key;
+        lane->most = lanes->limit;
         map_put(&lanes->by_key, key, lane);
     }
     return lane;
@@ -39,7 +40,7 @@ static struct lane *lane_at(struct lanes *lanes, uint64_t key)
 
 static void enter_ring(struct lanes *lanes, struct lane *lane)
 {
-    if (lane->in_ring || !lane->ready.count || lane->running >= lanes->limit)
+    if (lane->in_ring || !lane->ready.count || lane->running >= lane->most)
         return;
     lane->in_ring = true;
     lane->next = NULL;
@@ -62,16 +63,17 @@ static struct lane *leave_ring(struct lanes *lanes)
 // A lane with nothing to do is forgotten, so their number follows the endpoints in use.
 static void forget_if_idle(struct lanes *lanes, struct lane *lane)
 {
-    if (lane->running || lane->ready.count || lane->in_ring)
+    if (lane->running || lane->ready.count || lane->in_ring || lane->most != lanes->limit)
         return;
     map_remove(&lanes->by_key, lane->key);
     lane_free(lane);
 }
 
-void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run)
+void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run, int priority)
 {
     struct lane *lane = lane_at(lanes, key);
-    heap_add(&lane->ready, (struct heap_entry){due_at.us, (uint64_t)run.value, 0});
+    heap_add(&lane->ready,
+             (struct heap_entry){lane_order(due_at, priority), (uint64_t)run.value, 0});
     lanes->ready++;
     enter_ring(lanes, lane);
 }
@@ -82,7 +84,7 @@ bool lanes_take(struct lanes *lanes, run_id *ret_run, uint64_t *ret_key)
     struct lane *lane;
     while ((lane = leave_ring(lanes))) {
         // A lane stays in the ring until its turn, and may have filled up since it entered.
-        if (lane->running < lanes->limit && heap_take(&lane->ready, &entry)) {
+        if (lane->running < lane->most && heap_take(&lane->ready, &entry)) {
             lanes->ready--;
             enter_ring(lanes, lane); // behind the others; lane_started may fill it
             *ret_run = (run_id){(int64_t)entry.order};
@@ -109,15 +111,27 @@ void lane_finished(struct lanes *lanes, uint64_t key)
     forget_if_idle(lanes, lane);
 }
 
+bool lane_has_room(const struct lanes *lanes, uint64_t key)
+{
+    const struct lane *lane = map_get(&lanes->by_key, key);
+    return !lane || lane->running < lane->most;
+}
+
+void lane_allow(struct lanes *lanes, uint64_t key, int most)
+{
+    struct lane *lane = lane_at(lanes, key);
+    lane->most = most;
+    enter_ring(lanes, lane);
+    forget_if_idle(lanes, lane);
+}
+
 wall lanes_oldest(const struct lanes *lanes)
 {
     wall oldest = WALL_NEVER;
-    uint64_t key;
-    void *value;
-    for (size_t at = 0; map_each(&lanes->by_key, &at, &key, &value);) {
-        const struct heap_entry *first = heap_first(&((struct lane *)value)->ready);
-        if (first && first->key < oldest.us)
-            oldest.us = first->key;
+    for (const struct lane *lane = lanes->first; lane; lane = lane->next) {
+        const struct heap_entry *first = heap_first(&lane->ready);
+        if (first && lane->running < lane->most && lane_order_due(first->key).us < oldest.us)
+            oldest = lane_order_due(first->key);
     }
     return oldest;
 }

@@ -1,9 +1,9 @@
 /*
  * lane - runs that are due, by endpoint
  *
- * Runs that go to one endpoint share a lane. A lane starts only so many attempts at once, in order
- * of their due time; the rest wait in it, so a slow endpoint delays nobody but its own runs. Lanes
- * that can start something stand in a ring and are served in turn.
+ * Runs that go to one endpoint share a lane. A lane starts only so many attempts at once, the most
+ * urgent first, then in order of their due time; the rest wait in it, so a slow endpoint delays
+ * nobody but its own runs. Lanes that can start something stand in a ring and are served in turn.
  *
  * Used by the files of this folder, on the scheduler's thread.
  */
@@ -16,8 +16,9 @@
 
 struct lane {
     uint64_t key;
-    struct heap ready; // key: due_at, order: id
+    struct heap ready; // key: lane_order, order: id
     int running;
+    int most;          // attempts under way at once: the lanes' limit, unless its endpoint is down
     struct lane *next; // in the ring
     bool in_ring;
 };
@@ -32,11 +33,30 @@ struct lanes {
 void lanes_init(struct lanes *lanes, int limit);
 void lanes_done(struct lanes *lanes);
 
-void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run);
+// Due runs in their order: the most urgent (priority 9) first, then by their time.
+static inline int64_t lane_order(wall due_at, int priority)
+{
+    return (int64_t)(9 - priority) << 56 | due_at.us; // instants of the year 2200 have 53 bits
+}
+static inline int lane_order_priority(int64_t order)
+{
+    return 9 - (int)(order >> 56);
+}
+static inline wall lane_order_due(int64_t order)
+{
+    return (wall){order & ((INT64_C(1) << 56) - 1)};
+}
+
+void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run, int priority);
 // The next run that may start: one from each lane in turn. False when no lane can start any. The
 // caller says lane_started if it does start it.
 bool lanes_take(struct lanes *lanes, run_id *ret_run, uint64_t *ret_key);
 void lane_started(struct lanes *lanes, uint64_t key);
 void lane_finished(struct lanes *lanes, uint64_t key);
-// The due instant of the oldest run that waits in a lane; WALL_NEVER when none does.
+// Whether it may start one more now.
+bool lane_has_room(const struct lanes *lanes, uint64_t key);
+// How many attempts may be under way in it: 0 while its endpoint is down, the limit again later.
+void lane_allow(struct lanes *lanes, uint64_t key, int most);
+// The due instant of the oldest run that is next in a lane with room for it; WALL_NEVER when there
+// is none. What waits for room waits by policy and is not late.
 wall lanes_oldest(const struct lanes *lanes);

@@ -22,6 +22,8 @@ const struct scheduler_options scheduler_defaults = {
     .horizon_us = 60 * SECOND,
     .journal_bytes = 64 << 20,
     .key_life_us = DAY,
+    .breaker_failures = 10,
+    .breaker_open_us = 30 * SECOND,
 };
 
 static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struct message *) = {
@@ -53,6 +55,8 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->started = now;
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
+    s->limits.next = WALL_NEVER;
+    endpoints_init(&s->endpoints);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
     s->cursors_covered = WALL_NONE;
     known_init(&s->known, store);
@@ -99,6 +103,8 @@ void scheduler_free(struct scheduler *s)
     heap_done(&s->cursors);
     due_done(&s->due);
     lanes_done(&s->lanes);
+    limits_done(&s->limits);
+    endpoints_done(&s->endpoints);
     known_done(&s->known);
     buffer_done(&s->journal);
     metrics_done(&s->metrics);
@@ -240,6 +246,7 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
         return next;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
         return now;
+    next = earlier(earlier(next, s->limits.next), s->endpoints.next);
     wall first = due_first(&s->due);
     return wall_is_set(first) ? earlier(next, wall_plus(first, -s->options.claim_ahead_us)) : next;
 }

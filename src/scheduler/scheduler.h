@@ -14,14 +14,16 @@
 #include "store/store.h"
 
 struct scheduler_options {
-    uint64_t seed;          // chance for jitter of backoff
-    int64_t claim_ahead_us; // runs due within this are started now and sent on time
-    int lane_limit;         // attempts under way at once towards one endpoint
-    int total_limit;        // attempts under way at once in all
-    size_t due_limit;       // how many due entries are held in memory
-    int64_t horizon_us;     // how far ahead they are loaded
-    size_t journal_bytes;   // how much of the event journal is kept
-    int64_t key_life_us;    // how long an idempotency key is remembered
+    uint64_t seed;           // chance for jitter of backoff
+    int64_t claim_ahead_us;  // runs due within this are started now and sent on time
+    int lane_limit;          // attempts under way at once towards one endpoint
+    int total_limit;         // attempts under way at once in all
+    size_t due_limit;        // how many due entries are held in memory
+    int64_t horizon_us;      // how far ahead they are loaded
+    size_t journal_bytes;    // how much of the event journal is kept
+    int breaker_failures;    // in a row, after which an endpoint is taken to be down; 0: never
+    int64_t breaker_open_us; // how long nothing is sent to it then, before the first probe
+    int64_t key_life_us;     // how long an idempotency key is remembered
 };
 extern const struct scheduler_options scheduler_defaults;
 

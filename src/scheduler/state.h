@@ -13,8 +13,10 @@
 #include "core/event.h"
 #include "core/message.h"
 #include "scheduler/due.h"
+#include "scheduler/endpoint.h"
 #include "scheduler/known.h"
 #include "scheduler/lane.h"
+#include "scheduler/limits.h"
 #include "scheduler/scheduler.h"
 
 // A run that is with the dispatcher.
@@ -23,6 +25,7 @@ struct flight {
     int64_t task_id; // 0: a one-off
     wall occurrence; // nominal instant, where a schedule made it; else WALL_NONE
     uint64_t lane;
+    int priority;
     struct task *task; // a reference: the definition this attempt was made with
 };
 
@@ -52,6 +55,8 @@ struct scheduler {
 
     struct due due;
     struct lanes lanes;
+    struct limits limits;
+    struct endpoints endpoints;
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
@@ -120,7 +125,7 @@ void start_due_runs(struct scheduler *s, wall now);
 // report.c
 void take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
-                    int64_t task_id);
+                    int64_t task_id, int priority);
 // recover.c
 enum status recover_lost_runs(struct scheduler *s, wall now);
 // metrics.c

@@ -21,7 +21,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
-        **journal;
+        **journal, **rates;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -43,6 +43,7 @@ enum status sqlite_prepare_runs(struct sqlite *s);
 enum status sqlite_prepare_moves(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
+enum status sqlite_prepare_rates(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -87,6 +88,12 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
 enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
                                   const char *reason, wall now, size_t max, run_id *ret,
                                   size_t *ret_count);
+
+enum status sqlite_add_start(struct store *store, uint64_t key, const struct store_start_row *row);
+enum status sqlite_load_starts(struct store *store, uint64_t key, wall after, size_t max,
+                               struct store_start_row *ret, size_t *ret_count);
+enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before);
+enum status sqlite_shift_clock(struct store *store, wall now, int64_t step_us);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

@@ -65,6 +65,12 @@ struct store_verbs {
     enum status (*load_running)(struct store *store, run_id after, size_t max, struct run *ret,
                                 size_t *ret_count);
 
+    enum status (*add_start)(struct store *store, uint64_t key, const struct store_start_row *row);
+    enum status (*load_starts)(struct store *store, uint64_t key, wall after, size_t max,
+                               struct store_start_row *ret, size_t *ret_count);
+    enum status (*trim_starts)(struct store *store, uint64_t key, wall before);
+    enum status (*shift_clock)(struct store *store, wall now, int64_t step_us);
+
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
     enum status (*keep_key)(struct store *store, const char *key, uint64_t fingerprint,
