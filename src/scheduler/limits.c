@@ -398,4 +398,5 @@ void limits_shift(struct limits *limits, int64_t step_us)
     void *value;
     for (size_t at = 0; map_each(&limits->keys, &at, &key, &value);)
         rate_shift(&((struct key_rate *)value)->rate, step_us);
+    limits->next = (wall){0}; // found anew
 }

@@ -251,6 +251,28 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     return wall_is_set(first) ? earlier(next, wall_plus(first, -s->options.claim_ahead_us)) : next;
 }
 
+enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_us)
+{
+    if (s->broken)
+        return STATUS_FAILED;
+    enum status status = store_begin(s->store);
+    if (status == STATUS_OK)
+        status = store_shift_clock(s->store, wall_plus(now, -step_us), step_us);
+    if (status == STATUS_OK)
+        status = store_commit(s->store);
+    if (!went_well(s, status)) {
+        store_rollback(s->store);
+        s->broken = true;
+        return STATUS_FAILED;
+    }
+    limits_shift(&s->limits, step_us);
+    endpoints_shift(&s->endpoints, step_us);
+    // What was loaded is by the old clock: it comes once more, and what is twice starts once.
+    due_done(&s->due);
+    due_init(&s->due, s->options.horizon_us, s->options.due_limit);
+    return STATUS_OK;
+}
+
 void scheduler_stop_starting(struct scheduler *s)
 {
     s->stopping = true;

@@ -54,6 +54,10 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
 // something arrives.
 wall scheduler_next_turn(const struct scheduler *s, wall now);
 
+// The wall clock was set by `step_us` and shows `now`: what counts steady time (backoff, rates,
+// endpoints that are down) goes on as if it had not been. Between two turns.
+enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_us);
+
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);
 
