@@ -378,11 +378,30 @@ void limits_release(struct scheduler *s, wall now)
 
 // --- what changes meanwhile ---
 
-void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *definition)
+// What has started under the old rule would hold back the new one.
+static void change_rule(struct scheduler *s, wall now, const struct task *before,
+                        const struct task *after)
 {
+    struct rate_rule from = {before->rate_limit.limit, before->rate_limit.per_us},
+                     to = {after->rate_limit.limit, after->rate_limit.per_us};
+    uint64_t key = rate_key_of(after);
+    if (!from.limit || !to.limit || rate_key_of(before) != key ||
+        (from.limit == to.limit && from.per_us == to.per_us))
+        return;
+    struct key_rate *rate = key_rate_at(s, now, key);
+    if (!rate || !went_well(s, store_change_starts(s->store, key, from.limit, from.per_us, to.limit,
+                                                   to.per_us)))
+        return;
+    rate_change(&rate->rate, from, to);
+}
+
+void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,
+                    const struct task *after)
+{
+    change_rule(s, now, before, after);
     struct strand *strand = map_get(&s->limits.strands, (uint64_t)task);
-    if (strand)
-        adopt(s, now, strand, definition);
+    if (strand && !s->broken)
+        adopt(s, now, strand, after);
 }
 
 void limits_forget(struct limits *limits, int64_t task)

@@ -45,8 +45,9 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
 // It has started.
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task);
 
-// The task has a new definition: its strand obeys that from now on.
-void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *definition);
+// The task has a new definition, which counts at once.
+void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,
+                    const struct task *after);
 // What is parked of the task is forgotten; it was paused or deleted.
 void limits_forget(struct limits *limits, int64_t task);
 // The wall clock was set.

@@ -114,6 +114,17 @@ void rate_add(struct rate *rate, struct rate_rule rule, wall t)
     rate->starts[rate->count++] = t.us;
 }
 
+void rate_change(struct rate *rate, struct rate_rule from, struct rate_rule to)
+{
+    for (int i = 0; i < rate->rule_count; i++) {
+        struct rate_rule *rule = &rate->rules[i].rule;
+        if (rule->limit != from.limit || rule->per_us != from.per_us)
+            continue;
+        rate->rules[i].until.us += to.per_us - from.per_us;
+        *rule = to;
+    }
+}
+
 bool rate_is_past(const struct rate *rate, wall t)
 {
     for (int i = 0; i < rate->rule_count; i++)

@@ -41,6 +41,8 @@ wall rate_opens_at(const struct rate *rate, struct rate_rule rule, wall t);
 int rate_room(const struct rate *rate, struct rate_rule rule, wall t);
 // A start. One that is told late is taken for as late as the newest.
 void rate_add(struct rate *rate, struct rate_rule rule, wall t);
+// Starts that were made under one rule count as made under the other: it was edited.
+void rate_change(struct rate *rate, struct rate_rule from, struct rate_rule to);
 // Whether no start is in the window of its rule any more.
 bool rate_is_past(const struct rate *rate, wall t);
 // The oldest start that still matters; WALL_NEVER when none does by `t`.

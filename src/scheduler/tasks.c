@@ -67,7 +67,7 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
     if (status == STATUS_OK)
-        limits_changed(s, now, record->id, task);
+        limits_changed(s, now, record->id, before, task);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;

@@ -56,6 +56,13 @@ static void read_secrets(const struct place *at, const struct field *field, cons
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
 
+static const struct field breaker_fields[] = {
+    {"failures", decode_int, offsetof(struct breaker, failures), 0, 10000},
+    {"open_for", decode_duration, offsetof(struct breaker, open_for_us), 100 * MILLISECOND,
+     5 * MINUTE},
+};
+static const struct field_table breaker_table = {breaker_fields, COUNT(breaker_fields)};
+
 static const struct field fields[] = {
     {"listen", read_listen},
     {"store", decode_text, offsetof(struct config, store), 1, 4000},
@@ -67,6 +74,7 @@ static const struct field fields[] = {
     {"secrets", read_secrets},
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
+    {"breaker", decode_fields, offsetof(struct config, breaker), .more = &breaker_table},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
 };
 
@@ -139,6 +147,7 @@ enum status config_parse(int argc, char **argv, struct config *ret, struct fault
                             .store = memory_text("punctual.db"),
                             .threads = usual_threads(),
                             .drain_us = 30 * SECOND,
+                            .breaker = {.failures = 10, .open_for_us = 30 * SECOND},
                             .log_level = LEVEL_INFO};
     struct arguments arguments = {0};
     size_t before = faults->count;

@@ -14,6 +14,11 @@
 #include "core/fault.h"
 #include "dispatch/dispatch.h"
 
+struct breaker {         // when nothing more is sent to an endpoint that is down
+    int failures;        // in a row; 0: always send
+    int64_t open_for_us; // until the first probe
+};
+
 struct config {
     char *address; // "127.0.0.1", "::1", "0.0.0.0"; never a name
     int port;      // 0: any free one
@@ -29,6 +34,7 @@ struct config {
     size_t secret_count;
     int threads; // of the front
     int64_t drain_us;
+    struct breaker breaker;
     enum level log_level;
 };
 

@@ -118,6 +118,8 @@ static bool start_dispatcher(struct house *h, const char *server_url)
 static bool start_scheduler(struct house *h)
 {
     struct scheduler_options options = scheduler_defaults;
+    options.breaker_failures = h->config.breaker.failures;
+    options.breaker_open_us = h->config.breaker.open_for_us;
     entropy(&options.seed, sizeof options.seed);
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));

@@ -133,6 +133,7 @@ static const struct store_verbs verbs = {
     .load_running = sqlite_load_running,
     .add_start = sqlite_add_start,
     .load_starts = sqlite_load_starts,
+    .change_starts = sqlite_change_starts,
     .trim_starts = sqlite_trim_starts,
     .shift_clock = sqlite_shift_clock,
     .find_key = sqlite_find_key,

@@ -92,6 +92,8 @@ enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_o
 enum status sqlite_add_start(struct store *store, uint64_t key, const struct store_start_row *row);
 enum status sqlite_load_starts(struct store *store, uint64_t key, wall after, size_t max,
                                struct store_start_row *ret, size_t *ret_count);
+enum status sqlite_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                 int new_most, int64_t new_per_us);
 enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before);
 enum status sqlite_shift_clock(struct store *store, wall now, int64_t step_us);
 

@@ -1,13 +1,15 @@
 // Starts that rate limits count, and what a step of the wall clock moves.
 #include "store/sqlite.h"
 
-enum { ADD, LOAD, TRIM, SHIFT_STARTS, SHIFT_WAITING, STATEMENTS };
+enum { ADD, LOAD, CHANGE, TRIM, SHIFT_STARTS, SHIFT_WAITING, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [ADD] = ("INSERT INTO rate_starts (key, at, run_id, attempt, most, per_us)"
              " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
     [LOAD] = ("SELECT run_id, attempt, at, most, per_us FROM rate_starts"
               " WHERE key = ?1 AND at > ?2 ORDER BY at DESC, run_id DESC, attempt DESC LIMIT ?3"),
+    [CHANGE] = ("UPDATE rate_starts SET most = ?4, per_us = ?5"
+                " WHERE key = ?1 AND most = ?2 AND per_us = ?3"),
     [TRIM] = "DELETE FROM rate_starts WHERE key = ?1 AND at < ?2",
     // A run and its attempt come once in a key, so rows that move past each other do not meet.
     [SHIFT_STARTS] = "UPDATE rate_starts SET at = at + ?1",
@@ -66,6 +68,19 @@ enum status sqlite_load_starts(struct store *store, uint64_t key, wall after, si
     turn_round(ret, count);
     *ret_count = count;
     return STATUS_OK;
+}
+
+enum status sqlite_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                 int new_most, int64_t new_per_us)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->rates[CHANGE];
+    bind_int(q, 1, (int64_t)key);
+    bind_int(q, 2, most);
+    bind_int(q, 3, per_us);
+    bind_int(q, 4, new_most);
+    bind_int(q, 5, new_per_us);
+    return database_do(&s->database, q);
 }
 
 enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before)

@@ -185,6 +185,12 @@ enum status store_load_starts(struct store *store, uint64_t key, wall after, siz
     return store->verbs->load_starts(store, key, after, max, ret, ret_count);
 }
 
+enum status store_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                int new_most, int64_t new_per_us)
+{
+    return store->verbs->change_starts(store, key, most, per_us, new_most, new_per_us);
+}
+
 enum status store_trim_starts(struct store *store, uint64_t key, wall before)
 {
     return store->verbs->trim_starts(store, key, before);

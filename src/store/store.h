@@ -168,6 +168,9 @@ enum status store_add_start(struct store *store, uint64_t key, const struct stor
 // The newest starts of a key that are later than `after`, at most `max`, the oldest of them first.
 enum status store_load_starts(struct store *store, uint64_t key, wall after, size_t max,
                               struct store_start_row *ret, size_t *ret_count);
+// Those made under one rule count as made under the other.
+enum status store_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                int new_most, int64_t new_per_us);
 // Forgets those before `before`.
 enum status store_trim_starts(struct store *store, uint64_t key, wall before);
 // The wall clock was set by so much: what counts steady time is moved with it. The starts of all

@@ -42,6 +42,25 @@ TEST(the_newest_starts_of_a_key_come_back_the_oldest_of_them_first)
     store_close(store);
 }
 
+TEST(starts_made_under_one_rule_may_count_as_made_under_another)
+{
+    struct store *store = suite_new();
+    struct store_start_row rows[3];
+    size_t count;
+    add_starts(store, KEY, 1, 2);
+    struct store_start_row other = start_of(3, 3);
+    other.most = 9;
+    BEGIN();
+    OK(store_add_start(store, KEY, &other));
+    OK(store_change_starts(store, KEY, 3, MINUTE, 5, HOUR));
+    COMMIT();
+    OK(store_load_starts(store, KEY, at(0), 3, rows, &count));
+    CHECK_INT(5, rows[0].most);
+    CHECK_INT(HOUR, rows[1].per_us);
+    CHECK_INT(9, rows[2].most);
+    store_close(store);
+}
+
 TEST(starts_before_an_instant_are_forgotten_for_their_key_alone)
 {
     struct store *store = suite_new();

@@ -450,6 +450,24 @@ TEST(a_rate_limit_holds_over_a_restart)
     end_world();
 }
 
+TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
+{
+    begin_world();
+    put("job", "{\"rate_limit\":{\"limit\":1,\"per\":\"24h\"}," HOOK "}");
+    ask_many("job", 5);
+    settle();
+    CHECK_INT(1, start_count);
+    put("job", "{\"rate_limit\":{\"limit\":2,\"per\":\"24h\"}," HOOK "}");
+    settle();
+    CHECK_INT(2, start_count);
+    put("job", "{\"rate_limit\":{\"limit\":3,\"per\":\"24h\"}," HOOK "}");
+    stop();
+    start();
+    pass_until(wall_plus(now, HOUR));
+    CHECK_INT(3, start_count);
+    end_world();
+}
+
 TEST(a_retry_counts_as_a_start)
 {
     begin_world();
