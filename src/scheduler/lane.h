@@ -9,14 +9,12 @@
  */
 #pragma once
 
-#include "base/heap.h"
-#include "base/id.h"
 #include "base/map.h"
-#include "base/moment.h"
+#include "scheduler/waiting.h"
 
 struct lane {
     uint64_t key;
-    struct heap ready; // key: lane_order, order: id
+    struct waiting ready;
     int running;
     int most;          // attempts under way at once: the lanes' limit, unless its endpoint is down
     struct lane *next; // in the ring
@@ -28,26 +26,15 @@ struct lanes {
     struct lane *first, **last; // the ring, as a queue
     int limit;                  // attempts under way at once in one lane
     size_t ready;               // runs waiting in all lanes
+    size_t held_most; // of those, how many are held before each lane holds only a few; 0: all
+    bool hungry;      // a lane has left out runs and has room for them again
 };
 
 void lanes_init(struct lanes *lanes, int limit);
 void lanes_done(struct lanes *lanes);
 
-// Due runs in their order: the most urgent (priority 9) first, then by their time.
-static inline int64_t lane_order(wall due_at, int priority)
-{
-    return (int64_t)(9 - priority) << 56 | due_at.us; // instants of the year 2200 have 53 bits
-}
-static inline int lane_order_priority(int64_t order)
-{
-    return 9 - (int)(order >> 56);
-}
-static inline wall lane_order_due(int64_t order)
-{
-    return (wall){order & ((INT64_C(1) << 56) - 1)};
-}
-
-void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run, int priority);
+// False where the lane holds enough: it is left in the store, for lanes_feed.
+bool lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run, int priority);
 // The next run that may start: one from each lane in turn. False when no lane can start any. The
 // caller says lane_started if it does start it.
 bool lanes_take(struct lanes *lanes, run_id *ret_run, uint64_t *ret_key);
@@ -57,6 +44,12 @@ void lane_finished(struct lanes *lanes, uint64_t key);
 bool lane_has_room(const struct lanes *lanes, uint64_t key);
 // How many attempts may be under way in it: 0 while its endpoint is down, the limit again later.
 void lane_allow(struct lanes *lanes, uint64_t key, int most);
+// Hungry lanes want what is read again; lane_feeds says whether this one does. lanes_fed: all has
+// been read.
+void lanes_feed(struct lanes *lanes);
+bool lane_feeds(const struct lanes *lanes, uint64_t key, int priority);
+bool lanes_are_fed(const struct lanes *lanes); // whether any wants more
+void lanes_fed(struct lanes *lanes);
 // The due instant of the oldest run that is next in a lane with room for it; WALL_NEVER when there
 // is none. What waits for room waits by policy and is not late.
 wall lanes_oldest(const struct lanes *lanes);

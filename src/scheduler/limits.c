@@ -26,12 +26,12 @@ struct strand {
     struct key_rate *rate;
     uint64_t rate_key;
     struct rate_rule rule;
-    struct heap parked; // key: urgency, then due_at; order: id; item: priority
+    struct waiting parked;
 };
 
 static void strand_free(struct strand *strand)
 {
-    heap_done(&strand->parked);
+    waiting_done(&strand->parked);
     free(strand);
 }
 
@@ -52,6 +52,7 @@ void limits_done(struct limits *limits)
     map_done(&limits->strands);
     map_done(&limits->keys);
     map_done(&limits->released);
+    map_done(&limits->single);
 }
 
 // --- keys ---
@@ -96,7 +97,7 @@ static void leave_rate(struct strand *strand)
     if (!strand->rate)
         return;
     strand->rate->strands--;
-    strand->rate->parked -= (int)strand->parked.count;
+    strand->rate->parked -= (int)strand->parked.heap.count;
     strand->rate = NULL;
 }
 
@@ -115,7 +116,7 @@ static void adopt(struct scheduler *s, wall now, struct strand *strand, const st
     strand->rate = limited ? key_rate_at(s, now, key) : NULL;
     if (strand->rate) {
         strand->rate->strands++;
-        strand->rate->parked += (int)strand->parked.count;
+        strand->rate->parked += (int)strand->parked.heap.count;
     }
 }
 
@@ -155,10 +156,10 @@ static struct strand *strand_at(struct scheduler *s, wall now, const struct run 
 
 static void forget_parked(struct limits *limits, struct strand *strand)
 {
-    limits->parked -= strand->parked.count;
+    limits->parked -= strand->parked.heap.count;
     if (strand->rate)
-        strand->rate->parked -= (int)strand->parked.count;
-    heap_done(&strand->parked);
+        strand->rate->parked -= (int)strand->parked.heap.count;
+    waiting_done(&strand->parked);
 }
 
 // --- asking ---
@@ -176,14 +177,24 @@ static int room_of(const struct strand *strand, wall at)
 // Nobody new goes before those who wait for the same: which of them is next is decided among them.
 static bool others_wait(const struct strand *strand)
 {
-    return strand->parked.count > 0 || (strand->rate && strand->rate->parked > 0);
+    return strand->parked.heap.count > 0 || (strand->rate && strand->rate->parked > 0);
 }
 
-static void park(struct limits *limits, struct strand *strand, const struct run *run)
+static void park(struct limits *limits, struct strand *strand, wall due_at, run_id run,
+                 int priority)
 {
-    heap_add(&strand->parked, (struct heap_entry){lane_order(run->due_at, run->priority),
-                                                  (uint64_t)run->id.value, 0});
+    // What a one-off was parked for cannot be told from its row, so all of them are held.
+    size_t most =
+        limits->parked < limits->held_most ? limits->held_most / 2 : limits->held_most / 500 + 1;
+    if (!strand->task || !limits->held_most)
+        most = SIZE_MAX;
+    if (!waiting_add(&strand->parked, due_at, run, priority, most)) {
+        limits->hungry |= waiting_hungry(&strand->parked) != 0;
+        return;
+    }
     limits->parked++;
+    if (!strand->task)
+        map_put(&limits->single, (uint64_t)run.value, strand);
     if (strand->rate)
         strand->rate->parked++;
 }
@@ -204,7 +215,7 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
     bool room = room_of(strand, at) > 0;
     if (room && (released || !others_wait(strand)))
         return true;
-    park(&s->limits, strand, run);
+    park(&s->limits, strand, run->due_at, run->id, run->priority);
     bool full = strand->max_running && strand->running >= strand->max_running;
     wall opens = WALL_NEVER;
     if (room)
@@ -290,7 +301,8 @@ static void forget_idle(struct scheduler *s, wall now)
     void *value;
     for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
         const struct strand *strand = value;
-        if (!strand->parked.count && !strand->running && !strand->released)
+        if (!strand->parked.heap.count && !strand->parked.left_out && !strand->parked.feeding &&
+            !strand->running && !strand->released)
             idle[count++] = key;
     }
     while (count) {
@@ -310,11 +322,21 @@ static void forget_idle(struct scheduler *s, wall now)
 
 static int by_urgency(const void *a, const void *b)
 {
-    const struct heap_entry *one = heap_first(&(*(struct strand *const *)a)->parked),
-                            *other = heap_first(&(*(struct strand *const *)b)->parked);
+    const struct heap_entry *one = heap_first(&(*(struct strand *const *)a)->parked.heap),
+                            *other = heap_first(&(*(struct strand *const *)b)->parked.heap);
     if (one->key != other->key)
         return one->key < other->key ? -1 : 1;
     return one->order < other->order ? -1 : one->order > other->order;
+}
+
+static void leave_strand(struct limits *limits, struct strand *strand, run_id run)
+{
+    limits->parked--;
+    limits->hungry |= waiting_hungry(&strand->parked) != 0;
+    if (!strand->task)
+        map_remove(&limits->single, (uint64_t)run.value);
+    if (strand->rate)
+        strand->rate->parked--;
 }
 
 // Sends as many of a strand back to their lane as may start now. What waits in a lane that has no
@@ -331,17 +353,19 @@ static void release(struct scheduler *s, wall now, struct strand *strand)
         room = starts < room ? starts : room;
     }
     struct heap_entry entry;
-    for (; room > 0 && heap_take(&strand->parked, &entry); room--) {
+    for (; room > 0 && waiting_take(&strand->parked, &entry); room--) {
         run_id run = {(int64_t)entry.order};
-        limits->parked--;
+        wall due_at = waiting_due(entry.key);
+        int priority = waiting_priority(entry.key);
+        leave_strand(limits, strand, run);
+        if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
+            park(limits, strand, due_at, run, priority);
+            break; // the lane is full, and wakes the scheduler when it is not
+        }
         strand->released++;
         map_put(&limits->released, entry.order, strand);
-        if (strand->rate) {
-            strand->rate->parked--;
+        if (strand->rate)
             strand->rate->offered += lane_open;
-        }
-        lane_add(&s->lanes, strand->lane, lane_order_due(entry.key), run,
-                 lane_order_priority(entry.key));
     }
 }
 
@@ -360,7 +384,7 @@ void limits_release(struct scheduler *s, wall now)
     void *value;
     for (size_t at = 0; limits->parked && map_each(&limits->strands, &at, &key, &value);) {
         struct strand *strand = value;
-        if (!strand->parked.count)
+        if (!strand->parked.heap.count)
             continue;
         if (room_of(strand, now) > 0)
             open[count++] = strand;
@@ -409,6 +433,56 @@ void limits_forget(struct limits *limits, int64_t task)
     struct strand *strand = map_get(&limits->strands, (uint64_t)task);
     if (strand)
         forget_parked(limits, strand);
+}
+
+// --- what was left out ---
+
+void limits_feed(struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        waiting_feed(&((struct strand *)strand)->parked);
+    limits->hungry = false;
+}
+
+bool limits_fed_with(struct limits *limits, const struct due_row *row)
+{
+    uint64_t run = (uint64_t)row->run.value;
+    if (map_get(&limits->released, run))
+        return true;
+    if (!row->task)
+        return map_get(&limits->single, run);
+    struct strand *strand = map_get(&limits->strands, (uint64_t)row->task);
+    unsigned bit = 1u << row->priority;
+    if (!strand)
+        return false;
+    if (strand->parked.feeding & bit) {
+        park(limits, strand, row->due_at, row->run, row->priority);
+        return true;
+    }
+    if (!strand->parked.held[row->priority] && !(strand->parked.left_out & bit))
+        return false;
+    strand->parked.left_out = (uint16_t)(strand->parked.left_out | bit);
+    return true;
+}
+
+bool limits_are_fed(const struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        if (((const struct strand *)strand)->parked.feeding)
+            return true;
+    return false;
+}
+
+void limits_fed(struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        ((struct strand *)strand)->parked.feeding = 0;
 }
 
 void limits_shift(struct limits *limits, int64_t step_us)

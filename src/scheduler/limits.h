@@ -16,10 +16,11 @@
  */
 #pragma once
 
-#include "base/heap.h"
 #include "base/map.h"
 #include "core/run.h"
 #include "scheduler/rate.h"
+#include "scheduler/waiting.h"
+#include "store/store.h"
 
 struct scheduler;
 struct flight;
@@ -28,7 +29,10 @@ struct limits {
     struct map strands;  // by the task's row, or a hash of lane and key -> struct strand
     struct map keys;     // hash of a rate limit's key -> struct key_rate
     struct map released; // run -> the struct strand it comes from, while it is in its lane
+    struct map single;   // parked one-offs: run -> its struct strand
     size_t parked;       // runs in all strands
+    size_t held_most;    // how many are held before each strand holds only a few; 0: all
+    bool hungry;         // a strand has left out runs and has room for them again
     wall next;           // when the first of them may start; WALL_NEVER: when a flight has ended
 };
 
@@ -50,5 +54,11 @@ void limits_changed(struct scheduler *s, wall now, int64_t task, const struct ta
                     const struct task *after);
 // What is parked of the task is forgotten; it was paused or deleted.
 void limits_forget(struct limits *limits, int64_t task);
+// As lanes_feed, lanes_are_fed and lanes_fed. limits_fed_with: a due run that was read again is not
+// for its lane, since its strand has it, takes it, or will want it.
+void limits_feed(struct limits *limits);
+bool limits_fed_with(struct limits *limits, const struct due_row *row);
+bool limits_are_fed(const struct limits *limits);
+void limits_fed(struct limits *limits);
 // The wall clock was set.
 void limits_shift(struct limits *limits, int64_t step_us);

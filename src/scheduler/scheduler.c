@@ -56,6 +56,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
     s->limits.next = WALL_NEVER;
+    s->lanes.held_most = s->limits.held_most = options->due_limit / 2;
     endpoints_init(&s->endpoints);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
     s->cursors_covered = WALL_NONE;
@@ -105,6 +106,7 @@ void scheduler_free(struct scheduler *s)
     lanes_done(&s->lanes);
     limits_done(&s->limits);
     endpoints_done(&s->endpoints);
+    feed_done(&s->feed);
     known_done(&s->known);
     buffer_done(&s->journal);
     metrics_done(&s->metrics);
@@ -244,6 +246,8 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     next = earlier(next, plan_next(s, now));
     if (s->stopping)
         return next;
+    if (feed_is_wanted(s))
+        return now;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
         return now;
     next = earlier(earlier(next, s->limits.next), s->endpoints.next);

@@ -7,12 +7,13 @@
 #include "scheduler/state.h"
 
 #define STARTS_A_TURN 1000
+#define SORTED_A_TURN 20000
 
-// Everything that is due within the next moment goes to its lane.
+// What is due within the next moment goes to its lane: all of it, unless the clock has leapt.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {
     struct due_row row;
-    while (due_take(&s->due, until, &row))
+    for (int i = 0; i < SORTED_A_TURN && due_take(&s->due, until, &row); i++)
         lane_add(&s->lanes, row.lane, row.due_at, row.run, row.priority);
 }
 
@@ -92,7 +93,7 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
     if (!went_well(s, definition_of(s, run, &task, &revision_id)))
         return; // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed
     if (task->lane != lane) // given another endpoint since it was noted: that one's limit counts
-        lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
+        s->feed.by_task |= !lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
     else if (limits_let(s, start_of(run, now), run, task, released) &&
              went_well(s,
                        store_start_run(s->store, run->id, start_of(run, now), revision_id, lane)))
@@ -122,6 +123,7 @@ void start_due_runs(struct scheduler *s, wall now)
         return;
     sort_into_lanes(s, until);
     endpoints_probe(s, now);
+    feed_lines(s, now);
     limits_release(s, now);
     if (s->broken)
         return;

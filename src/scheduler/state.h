@@ -29,6 +29,16 @@ struct flight {
     struct task *task; // a reference: the definition this attempt was made with
 };
 
+// Reading again what is due by now, for lines that had left it out (feed.c).
+struct feed {
+    bool on;
+    wall edge; // the last (due_at, id) read
+    run_id edge_id;
+    wall until;
+    struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
+    bool by_task;             // the store may name another lane than a run's task has
+};
+
 // What became of a task's runs since the start, for /metrics.
 struct tally {
     char *task;
@@ -57,6 +67,7 @@ struct scheduler {
     struct lanes lanes;
     struct limits limits;
     struct endpoints endpoints;
+    struct feed feed;
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
@@ -122,6 +133,11 @@ void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
+// feed.c
+void feed_lines(struct scheduler *s, wall now);
+bool feed_is_wanted(const struct scheduler *s);
+void feed_moved_task(struct scheduler *s, int64_t task);
+void feed_done(struct feed *feed);
 // report.c
 void take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,

@@ -66,6 +66,8 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
                                 "its schedule was edited before the occurrence had started");
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
+    if (before->lane != task->lane)
+        feed_moved_task(s, record->id);
     if (status == STATUS_OK)
         limits_changed(s, now, record->id, before, task);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,

@@ -31,6 +31,8 @@ static void land_all(void)
         order_free(flying[--flying_count].order);
 }
 
+static size_t due_limit;
+
 static void start(void)
 {
     char why[256] = "";
@@ -39,6 +41,7 @@ static void start(void)
     struct scheduler_options options = scheduler_defaults;
     options.lane_limit = 10;
     options.breaker_failures = 3;
+    options.due_limit = due_limit;
     CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
 }
 
@@ -51,14 +54,20 @@ static void stop(void)
     store = NULL;
 }
 
-static void begin_world(void)
+static void begin_world_with(size_t limit)
 {
+    due_limit = limit;
     strcpy(folder, "/tmp/punctual-test-XXXXXX");
     CHECK(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/punctual.db", folder);
     now.us = T0;
     start_count = 0;
     start();
+}
+
+static void begin_world(void)
+{
+    begin_world_with(scheduler_defaults.due_limit);
 }
 
 static void end_world(void)
@@ -692,6 +701,113 @@ TEST(an_endpoint_that_opens_and_closes_is_an_event_and_a_figure)
     report(ATTEMPT_SUCCEEDED);
     CHECK_HAS("{\"type\":\"endpoint.closed\",\"endpoint\":\"http://127.0.0.1:9\"",
               buffer_string(&scheduler->journal));
+    end_world();
+}
+
+// --- what is held in memory ---
+
+static size_t held(void)
+{
+    return scheduler->due.heap.count + scheduler->lanes.ready + scheduler->limits.parked;
+}
+
+// Everything that flies succeeds, and what follows, until nothing does.
+static void land_everything(void)
+{
+    for (int i = 0; i < 100000 && flying_count; i++) {
+        report(ATTEMPT_SUCCEEDED);
+        if (!flying_count)
+            settle();
+    }
+}
+
+TEST(a_blocked_endpoint_holds_little_memory_delays_no_other_and_loses_nothing)
+{
+    begin_world_with(1000);
+    put("job", "{" HOOK "}");
+    ask_many("job", 3000);
+    settle();
+    CHECK_INT(10, flying_count);
+    CHECK(held() <= 300);
+    run_id urgent = ask("job", NULL, WALL_NONE, 9);
+    ask(NULL, "{" OTHER "}", WALL_NONE, -1);
+    settle();
+    CHECK_INT(11, flying_count);
+    report(ATTEMPT_SUCCEEDED);
+    CHECK_INT(urgent.value, flying[10].order->run.value);
+    land_everything();
+    CHECK_INT(3002, start_count);
+    CHECK_INT(0, held());
+    CHECK_INT(0, scheduler->lanes.by_key.count);
+    end_world();
+}
+
+TEST(a_task_held_back_holds_little_memory_delays_no_other_and_loses_nothing)
+{
+    begin_world_with(1000);
+    put("narrow", "{\"max_running\":2," HOOK "}");
+    put("wide", "{" HOOK "}");
+    ask_many("narrow", 2000);
+    ask_many("wide", 2000);
+    settle();
+    CHECK_INT(10, flying_count);
+    CHECK(held() <= 600);
+    land_everything();
+    CHECK_INT(4000, start_count);
+    CHECK_INT(0, held());
+    end_world();
+}
+
+TEST(what_is_held_back_takes_no_turns_though_much_of_it_is_in_the_store_alone)
+{
+    begin_world_with(1000);
+    put("job", "{\"max_running\":1," HOOK "}");
+    for (int i = 0; i < 1000; i++)
+        ask(NULL, "{\"rate_limit\":{\"limit\":1,\"per\":\"1h\",\"key\":\"k\"}," HOOK "}", WALL_NONE,
+            -1);
+    ask_many("job", 1000);
+    settle();
+    CHECK_INT(2, flying_count);
+    CHECK(pass_until(wall_plus(now, 20 * SECOND)) < 10);
+    end_world();
+}
+
+TEST(a_backlog_found_at_the_start_is_held_in_part_and_worked_off)
+{
+    begin_world_with(1000);
+    put("job", "{" HOOK "}");
+    for (int i = 0; i < 3000; i++)
+        ask("job", NULL, wall_plus(now, HOUR), i % 10);
+    stop();
+    now.us += 2 * HOUR;
+    start();
+    settle();
+    CHECK_INT(10, flying_count);
+    CHECK(held() <= 2000);
+    land_everything();
+    CHECK_INT(3000, start_count);
+    end_world();
+}
+
+TEST(an_edit_takes_due_runs_away_from_an_endpoint_that_is_down)
+{
+    begin_world();
+    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
+    for (int n = 0; n < 3; n++) {
+        ask_many("job", 1);
+        report(ATTEMPT_UNREACHABLE);
+    }
+    ask_many("job", 20);
+    settle();
+    CHECK_INT(0, flying_count);
+    put("job", "{\"retry\":{\"max_attempts\":1}," OTHER "}");
+    settle();
+    CHECK_INT(10, flying_count);
+    land_everything();
+    CHECK_INT(23, start_count);
+    pass_until(wall_plus(now, 31 * SECOND)); // the old lane opens: what stands in it has run
+    CHECK_INT(23, start_count);
+    CHECK_INT(0, held());
     end_world();
 }
 
