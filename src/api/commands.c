@@ -57,7 +57,7 @@ void task_resume(struct request *r)
 void task_trigger(struct request *r)
 {
     json_t *object;
-    if (!request_object(r, "payload delay run_at", &object))
+    if (!request_object(r, "payload priority delay run_at", &object))
         return;
     struct message *message = task_message(r, MESSAGE_CREATE_RUNS);
     message->wishes = memory_array(1, sizeof *message->wishes);

@@ -59,6 +59,20 @@ static void read_run_at(const json_t *run_at, const char *pointer, wall now, str
         wish->due_at = t;
 }
 
+static void read_priority(const json_t *object, const char *pointer, struct faults *faults,
+                          struct wish *wish)
+{
+    const json_t *priority = json_object_get(object, "priority");
+    json_int_t n = json_integer_value(priority);
+    if (!priority)
+        return;
+    if (!json_is_integer(priority) || n < 0 || n > PRIORITY_MOST)
+        fault_at(faults, pointer, "priority",
+                 "must be a whole number from 0 to 9; 9 is the most urgent");
+    wish->has_priority = true;
+    wish->priority = (int)n;
+}
+
 void wish_read_when(json_t *object, const char *pointer, wall now, struct faults *faults,
                     struct wish *wish)
 {
@@ -66,6 +80,7 @@ void wish_read_when(json_t *object, const char *pointer, wall now, struct faults
     const json_t *run_at = json_object_get(object, "run_at");
     wish->due_at = WALL_NONE;
     read_payload(object, pointer, faults, wish);
+    read_priority(object, pointer, faults, wish);
     if (delay && run_at)
         fault_at(faults, pointer, "delay", "and run_at exclude each other: give one");
     else if (delay)
@@ -73,6 +88,7 @@ void wish_read_when(json_t *object, const char *pointer, wall now, struct faults
     else if (run_at)
         read_run_at(run_at, pointer, now, faults, wish);
     json_object_del(object, "payload");
+    json_object_del(object, "priority");
     json_object_del(object, "delay");
     json_object_del(object, "run_at");
 }
@@ -93,7 +109,8 @@ static void read_named(struct request *r, json_t *object, const json_t *task, co
     {
         if (strcmp(name, "task") != 0)
             fault_at(&r->faults, pointer, name,
-                     "does not go with \"task\": give payload, delay or run_at beside it, or a "
+                     "does not go with \"task\": give payload, priority, delay or run_at beside "
+                     "it, or a "
                      "target of its own instead of it");
     }
 }
@@ -108,10 +125,16 @@ static void refuse_fields(struct request *r, const json_t *object, const char *p
                      "/v1/tasks/{name}"},
         {"summary", "is not for a single run: it belongs to a task"},
         {"runbook", "is not for a single run: it belongs to a task"},
+        {"max_running", "is not for a single run: it belongs to a task; rate_limit with a key "
+                        "holds back single runs"},
     };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (json_object_get(object, none[i].field))
             fault_at(&r->faults, pointer, none[i].field, none[i].detail);
+    const json_t *rate_limit = json_object_get(object, "rate_limit");
+    if (json_is_object(rate_limit) && !json_object_get(rate_limit, "key"))
+        fault_at(&r->faults, pointer, "rate_limit",
+                 "needs a key here: a single run has no name that could be one");
 }
 
 static void read_target(struct request *r, const json_t *object, const char *pointer,

@@ -83,6 +83,8 @@ static void show_event(struct screen *out, const json_t *event)
 {
     const char *type = field_text(event, "type"), *task = field_text(event, "task"),
                *run = field_text(event, "run"), *at = field_text(event, "at");
+    if (!task)
+        task = field_text(event, "endpoint");
     struct buffer line, what;
     buffer_init(&line, SSE_LINE_MAX);
     buffer_init(&what, SSE_LINE_MAX);

@@ -124,6 +124,10 @@ void run_view(struct screen *screen, const json_t *run)
     screen_field(screen, "task", task ? text : "none: a one-off");
     screen_field(screen, "trigger", trigger);
     screen_field(screen, "retry of", field_text(run, "retry_of"));
+    if (has(run, "priority") && field_int(run, "priority") != 5) {
+        snprintf(text, sizeof text, "%" PRId64, field_int(run, "priority"));
+        screen_field(screen, "priority", text);
+    }
     show_moment(screen, "scheduled", run, "scheduled_for");
     // Of a run that is over it would be the instant of its last attempt.
     if (!has(run, "finished_at") &&

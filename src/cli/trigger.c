@@ -10,6 +10,7 @@ const struct option_rule trigger_options[] = {
     {"payload", "JSON", "instead of the task's own; @FILE reads a file, - standard input"},
     {"delay", "DURATION", "not now but later, e.g. 10m"},
     {"at", "WHEN", "not now but then: an instant, e.g. 2026-12-24T18:00:00+01:00"},
+    {"priority", "0-9", "instead of the task's own; 9 is the most urgent"},
     {"wait", NULL, "until the run is over; exit code 0 if it succeeded, 1 if not"},
     {0},
 };
@@ -65,6 +66,17 @@ static enum leave add_time(struct session *s, json_t *body)
     return LEAVE_OK;
 }
 
+static enum leave add_priority(struct session *s, json_t *body)
+{
+    const char *given = options_text(&s->options, "priority");
+    if (!given)
+        return LEAVE_OK;
+    if (given[0] < '0' || given[0] > '9' || given[1])
+        return session_usage(s, "--priority is 0 to 9, 9 the most urgent, not \"%s\"", given);
+    json_object_set_new(body, "priority", json_integer(given[0] - '0'));
+    return LEAVE_OK;
+}
+
 static enum leave trigger(struct session *s)
 {
     struct buffer path;
@@ -75,6 +87,8 @@ static enum leave trigger(struct session *s)
         leave = add_payload(s, body);
     if (leave == LEAVE_OK)
         leave = add_time(s, body);
+    if (leave == LEAVE_OK)
+        leave = add_priority(s, body);
     if (leave == LEAVE_OK) {
         char key[KEY_TEXT];
         key_make(key);

@@ -89,6 +89,25 @@ void event_attempt(struct buffer *journal, const char *task, const struct attemp
     end(&w);
 }
 
+void event_endpoint(struct buffer *journal, const char *type, const char *endpoint, int failures,
+                    wall until, const char *error)
+{
+    struct writer w = begin(journal, type);
+    writer_key(&w, "endpoint");
+    writer_text(&w, endpoint);
+    writer_key(&w, "failures");
+    writer_int(&w, failures);
+    if (wall_is_set(until)) {
+        writer_key(&w, "until");
+        writer_moment(&w, until);
+    }
+    if (error) {
+        writer_key(&w, "error");
+        writer_text(&w, error);
+    }
+    end(&w);
+}
+
 void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note)
 {

@@ -28,6 +28,10 @@ void event_run(struct buffer *journal, const struct event_run *event);
 void event_batch(struct buffer *journal, run_id first, run_id last, size_t count);
 // "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
 void event_attempt(struct buffer *journal, const char *task, const struct attempt *attempt);
+// "endpoint.opened" (down after so many failures in a row; until: the first probe) and
+// "endpoint.closed".
+void event_endpoint(struct buffer *journal, const char *type, const char *endpoint, int failures,
+                    wall until, const char *error);
 // "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
 void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note);

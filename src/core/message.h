@@ -42,7 +42,9 @@ struct wish {            // one run that somebody asks for
     struct task *target; // else the inline definition of a one-off: a reference
     char *payload;       // JSON text; NULL: the task's own
     size_t payload_size;
-    wall due_at; // WALL_NONE: now
+    wall due_at;       // WALL_NONE: now
+    bool has_priority; // `priority` rather than the task's own
+    int priority;
 };
 
 struct reply {

@@ -184,6 +184,8 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     writer_moment(w, run->started_at);
     writer_key(w, "finished_at");
     writer_moment(w, run->finished_at);
+    writer_key(w, "priority");
+    writer_int(w, run->priority);
     writer_key(w, "payload");
     writer_raw(w, run->payload, run->payload_size);
     writer_key(w, "retry_of");

@@ -66,6 +66,7 @@ struct run {
     int attempts;            // how many have been started
     int64_t fence;
     uint64_t lane;
+    int priority;    // 0..9, 9 is the most urgent
     run_id retry_of; // 0: none
     char *payload;   // JSON text, or NULL: the task's
     size_t payload_size;

@@ -37,6 +37,7 @@ void task_clear(struct task *task)
     free(task->runbook.expected_result);
     free(task->runbook.rollback);
     free(task->runbook.noticed_at);
+    free(task->rate_limit.key);
     free(task->signing_secret);
 }
 

@@ -64,6 +64,18 @@ struct expect {
     int64_t max_duration_us; // 0: none
 };
 
+#define PRIORITY_MOST 9 // the most urgent
+#define PRIORITY_PLAIN 5
+#define MAX_RUNNING_MOST 10000
+#define RATE_LIMIT_MOST 10000
+#define RATE_KEY_MAX 100
+
+struct rate_limit { // at most `limit` starts in any window of `per`, over all that share the key
+    int limit;      // 1..10000; 0: none
+    int64_t per_us; // 100ms..24h
+    char *key;      // NULL: the task's own name
+};
+
 struct runbook { // each NULL where not said
     char *owner, *expected_input, *expected_result, *rollback, *noticed_at;
 };
@@ -83,6 +95,9 @@ struct task {
     struct retry retry;
     struct expect expect;
     struct runbook runbook;
+    int priority;    // 0..9; 5 where not said
+    int max_running; // how many of its runs at once; 0: no limit
+    struct rate_limit rate_limit;
     char *
         signing_secret; // the name of a secret in the server's configuration; NULL: the default one
     uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
@@ -93,9 +108,9 @@ struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 
 // Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`,
-// `expect` where the task does not say; they become part of the definition. `pointer` is where
-// value stands in the whole document. On STATUS_OK one reference is the caller's. STATUS_INVALID:
-// faults say what and where.
+// `expect`, `priority`, `max_running`, `rate_limit` where the task does not say; they become part
+// of the definition. `pointer` is where value stands in the whole document. On STATUS_OK one
+// reference is the caller's. STATUS_INVALID: faults say what and where.
 enum status task_decode(const char *name, const json_t *value, const json_t *defaults,
                         const char *pointer, struct faults *faults, struct task **ret);
 

@@ -18,6 +18,7 @@ const struct task task_plain = {
               .initial_us = 5 * SECOND,
               .max_us = 10 * MINUTE},
     .expect = {.status_least = 200, .status_most = 299},
+    .priority = PRIORITY_PLAIN,
 };
 
 // A task being decoded, and what holds for its schedules.
@@ -70,6 +71,14 @@ static const struct field runbook_fields[] = {
 };
 static const struct field_table runbook_table = {runbook_fields, COUNT(runbook_fields)};
 
+static const struct field rate_limit_fields[] = {
+    {"limit", decode_int, offsetof(struct rate_limit, limit), 1, RATE_LIMIT_MOST, .required = true},
+    {"per", decode_duration, offsetof(struct rate_limit, per_us), 100 * MILLISECOND, DAY,
+     .required = true},
+    {"key", decode_text, offsetof(struct rate_limit, key), 1, RATE_KEY_MAX},
+};
+static const struct field_table rate_limit_table = {rate_limit_fields, COUNT(rate_limit_fields)};
+
 #define TIMEOUT                                                                         \
     {                                                                                   \
         "timeout", decode_duration, offsetof(struct task, timeout_us), MILLISECOND, DAY \
@@ -83,6 +92,19 @@ static const struct field_table runbook_table = {runbook_fields, COUNT(runbook_f
         "expect", decode_fields, offsetof(struct task, expect), .more = &expect_table \
     }
 
+#define PRIORITY                                                                  \
+    {                                                                             \
+        "priority", decode_int, offsetof(struct task, priority), 0, PRIORITY_MOST \
+    }
+#define MAX_RUNNING                                                                        \
+    {                                                                                      \
+        "max_running", decode_int, offsetof(struct task, max_running), 1, MAX_RUNNING_MOST \
+    }
+#define RATE_LIMIT                                                                                \
+    {                                                                                             \
+        "rate_limit", decode_fields, offsetof(struct task, rate_limit), .more = &rate_limit_table \
+    }
+
 static const struct field task_fields[] = {
     {"summary", decode_text, offsetof(struct task, summary), 1, 1000},
     {"schedule", read_schedules},
@@ -94,12 +116,12 @@ static const struct field task_fields[] = {
     EXPECT,
     {"runbook", decode_fields, offsetof(struct task, runbook), .more = &runbook_table},
     {"signing_secret", read_secret_name, offsetof(struct task, signing_secret), 1, 100},
+    PRIORITY,
+    MAX_RUNNING,
+    RATE_LIMIT,
     // The design's, and of later versions.
     {"overlap", decode_later},
     {"catch_up", decode_later},
-    {"priority", decode_later},
-    {"max_running", decode_later},
-    {"rate_limit", decode_later},
     {"queue", decode_later},
     {"deadline", decode_later},
     {"delivery", decode_later},
@@ -110,6 +132,9 @@ static const struct field defaults_fields[] = {
     TIMEOUT,
     RETRY,
     EXPECT,
+    PRIORITY,
+    MAX_RUNNING,
+    RATE_LIMIT,
 };
 
 static void draft_init(struct draft *draft)

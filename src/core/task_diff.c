@@ -13,6 +13,7 @@ static const struct plain {
     bool always;
 } plains[] = {
     {"", "/timeout", "\"30s\"", true},
+    {"", "/priority", "5", true},
     {"/retry", "/max_attempts", "3", true},
     {"/retry", "/backoff", "\"exponential\"", true},
     {"/retry", "/initial", "\"5s\"", true},

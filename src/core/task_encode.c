@@ -93,6 +93,27 @@ static void write_expect(struct writer *w, const struct expect *expect)
     write_duration(w, "max_duration", expect->max_duration_us, 0);
 }
 
+static void write_limits(struct writer *w, const struct task *task)
+{
+    if (task->priority != task_plain.priority) {
+        writer_key(w, "priority");
+        writer_int(w, task->priority);
+    }
+    if (task->max_running) {
+        writer_key(w, "max_running");
+        writer_int(w, task->max_running);
+    }
+    if (!task->rate_limit.limit)
+        return;
+    writer_key(w, "rate_limit");
+    writer_object(w);
+    writer_key(w, "limit");
+    writer_int(w, task->rate_limit.limit);
+    write_duration(w, "per", task->rate_limit.per_us, 0);
+    write_member_text(w, "key", task->rate_limit.key);
+    writer_end_object(w);
+}
+
 static void write_runbook(struct writer *w, const struct runbook *runbook)
 {
     write_member_text(w, "owner", runbook->owner);
@@ -133,6 +154,7 @@ void task_encode(const struct task *task, struct buffer *to)
     WRITE_PART(&w, "retry", write_retry, &task->retry);
     WRITE_PART(&w, "expect", write_expect, &task->expect);
     WRITE_PART(&w, "runbook", write_runbook, &task->runbook);
+    write_limits(&w, task);
     write_member_text(&w, "signing_secret", task->signing_secret);
     writer_end_object(&w);
 }

@@ -21,9 +21,20 @@ static bool is_loaded(const struct due *due, wall due_at, run_id run)
            (due_at.us == due->edge.us && run.value <= due->edge_id.value);
 }
 
+// Instants of the year 2200 have 53 bits, so a priority finds room below them.
+static int64_t key_of(const struct due_row *row)
+{
+    return row->due_at.us * 16 + (9 - row->priority);
+}
+
+static wall due_of(int64_t key)
+{
+    return (wall){key >> 4};
+}
+
 static void hold(struct due *due, const struct due_row *row)
 {
-    heap_add(&due->heap, (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
+    heap_add(&due->heap, (struct heap_entry){key_of(row), (uint64_t)row->run.value, row->lane});
 }
 
 void due_add(struct due *due, const struct due_row *row)
@@ -35,19 +46,21 @@ void due_add(struct due *due, const struct due_row *row)
 bool due_take(struct due *due, wall until, struct due_row *ret)
 {
     const struct heap_entry *first = heap_first(&due->heap);
-    if (!first || first->key > until.us)
+    if (!first || due_of(first->key).us > until.us)
         return false;
     struct heap_entry entry;
     heap_take(&due->heap, &entry);
-    *ret =
-        (struct due_row){.run = {(int64_t)entry.order}, .due_at = {entry.key}, .lane = entry.item};
+    *ret = (struct due_row){.run = {(int64_t)entry.order},
+                            .due_at = due_of(entry.key),
+                            .lane = entry.item,
+                            .priority = 9 - (int)(entry.key & 15)};
     return true;
 }
 
 wall due_first(const struct due *due)
 {
     const struct heap_entry *first = heap_first(&due->heap);
-    return first ? (wall){first->key} : WALL_NEVER;
+    return first ? due_of(first->key) : WALL_NEVER;
 }
 
 wall due_load_at(const struct due *due, wall now)

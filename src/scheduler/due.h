@@ -15,7 +15,7 @@
 #include "store/store.h"
 
 struct due {
-    struct heap heap; // key: due_at, order: id, item: lane
+    struct heap heap; // key: due_at and priority, order: id, item: lane
     wall edge;        // the last (due_at, id) loaded
     run_id edge_id;
     wall covered; // nothing between the edge and this instant is left in the store

@@ -125,10 +125,15 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
     single(to, "punctual_running", "gauge", "Attempts under way.", (double)s->flights.count);
     single(to, "punctual_waiting_for_endpoint", "gauge",
            "Runs that are due and wait for room at their endpoint.", (double)s->lanes.ready);
+    single(to, "punctual_held_back", "gauge",
+           "Runs that are due and held back by max_running or rate_limit.",
+           (double)s->limits.parked);
+    endpoints_write(&s->endpoints, to);
     single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
            (double)s->due.heap.count);
     single(to, "punctual_lag_seconds", "gauge",
-           "Age of the oldest run that is due and not started.", (double)pulse.lag_us / 1e6);
+           "Age of the oldest run that is due, may start, and has not.",
+           (double)pulse.lag_us / 1e6);
     single(to, "punctual_turns_total", "counter", "Turns of the scheduler.",
            (double)metrics->turns);
     single(to, "punctual_messages_total", "counter", "Messages the turns have taken.",

@@ -139,6 +139,7 @@ static void record_occurrence(struct scheduler *s, wall now, const struct known_
         .finished_at = runs ? WALL_NONE : now,
         .attempt_started_at = WALL_NONE,
         .lane = known->task->lane,
+        .priority = known->task->priority,
     };
     enum status status = add_run(s, &run);
     if (status == STATUS_CONFLICT)

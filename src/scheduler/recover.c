@@ -20,7 +20,7 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     m->attempt.started_at = run->attempt_started_at;
     m->attempt.outcome = ATTEMPT_LOST;
     m->attempt.error = memory_text("the server stopped in the middle of this attempt");
-    finish_attempt(s, now, &m->attempt, task, run->task);
+    finish_attempt(s, now, &m->attempt, task, run->task, run->priority);
     send_attempt(s, m); // leaves with the first turn
     return s->broken ? STATUS_FAILED : STATUS_OK;
 }

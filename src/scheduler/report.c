@@ -37,7 +37,7 @@ static void count_attempt(struct metrics *metrics, const struct attempt *attempt
 }
 
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
-                    int64_t task_id)
+                    int64_t task_id, int priority)
 {
     struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
     bury_if_deleted(s, task_id, &verdict);
@@ -57,7 +57,8 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
                                  .at = WALL_NONE},
              task_id);
     if (verdict.state == RUN_WAITING)
-        due_add(&s->due, &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id});
+        due_add(&s->due,
+                &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id, priority});
     pause_if_gone(s, now, attempt, task_id);
 }
 
@@ -67,8 +68,9 @@ void take_report(struct scheduler *s, wall now, struct message *m)
     if (!flight)
         return; // cannot be: every order has one report
     if (!s->broken)
-        finish_attempt(s, now, &m->attempt, flight->task, flight->task_id);
+        finish_attempt(s, now, &m->attempt, flight->task, flight->task_id, flight->priority);
     lane_finished(&s->lanes, flight->lane);
+    endpoint_saw(s, now, flight, &m->attempt);
     m->task = flight->task; // handed over, for the log
     free(flight);
 }

@@ -10,7 +10,8 @@ enum status add_run(struct scheduler *s, const struct run *run)
 {
     enum status status = store_add_run(s->store, run);
     if (status == STATUS_OK && run->state == RUN_SCHEDULED)
-        due_add(&s->due, &(struct due_row){run->id, run->due_at, run->lane, run->task});
+        due_add(&s->due,
+                &(struct due_row){run->id, run->due_at, run->lane, run->task, run->priority});
     return status;
 }
 
@@ -128,10 +129,14 @@ static enum status grant(struct scheduler *s, wall now, struct wish *wish, struc
         run->revision = known->record.revision;
         run->revision_id = known->record.revision_id;
         run->lane = known->task->lane;
+        run->priority = known->task->priority;
     } else {
         status = known_definition_row(&s->known, wish->target, now, &run->revision_id);
         run->lane = wish->target->lane;
+        run->priority = wish->target->priority;
     }
+    if (wish->has_priority)
+        run->priority = wish->priority;
     return status == STATUS_OK ? add_run(s, run) : status;
 }
 

@@ -22,6 +22,8 @@ const struct scheduler_options scheduler_defaults = {
     .horizon_us = 60 * SECOND,
     .journal_bytes = 64 << 20,
     .key_life_us = DAY,
+    .breaker_failures = 10,
+    .breaker_open_us = 30 * SECOND,
 };
 
 static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struct message *) = {
@@ -53,6 +55,9 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->started = now;
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
+    s->limits.next = WALL_NEVER;
+    s->lanes.held_most = s->limits.held_most = options->due_limit / 2;
+    endpoints_init(&s->endpoints);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
     s->cursors_covered = WALL_NONE;
     s->history.began = WALL_NONE;
@@ -103,6 +108,9 @@ void scheduler_free(struct scheduler *s)
     heap_done(&s->cursors);
     due_done(&s->due);
     lanes_done(&s->lanes);
+    limits_done(&s->limits);
+    endpoints_done(&s->endpoints);
+    feed_done(&s->feed);
     known_done(&s->known);
     buffer_done(&s->journal);
     metrics_done(&s->metrics);
@@ -247,10 +255,35 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     next = earlier(next, history_next(s));
     if (s->stopping)
         return next;
+    if (feed_is_wanted(s))
+        return now;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
         return now;
+    next = earlier(earlier(next, s->limits.next), s->endpoints.next);
     wall first = due_first(&s->due);
     return wall_is_set(first) ? earlier(next, wall_plus(first, -s->options.claim_ahead_us)) : next;
+}
+
+enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_us)
+{
+    if (s->broken)
+        return STATUS_FAILED;
+    enum status status = store_begin(s->store);
+    if (status == STATUS_OK)
+        status = store_shift_clock(s->store, wall_plus(now, -step_us), step_us);
+    if (status == STATUS_OK)
+        status = store_commit(s->store);
+    if (!went_well(s, status)) {
+        store_rollback(s->store);
+        s->broken = true;
+        return STATUS_FAILED;
+    }
+    limits_shift(&s->limits, step_us);
+    endpoints_shift(&s->endpoints, step_us);
+    // What was loaded is by the old clock: it comes once more, and what is twice starts once.
+    due_done(&s->due);
+    due_init(&s->due, s->options.horizon_us, s->options.due_limit);
+    return STATUS_OK;
 }
 
 void scheduler_stop_starting(struct scheduler *s)

@@ -14,14 +14,16 @@
 #include "store/store.h"
 
 struct scheduler_options {
-    uint64_t seed;          // chance for jitter of backoff
-    int64_t claim_ahead_us; // runs due within this are started now and sent on time
-    int lane_limit;         // attempts under way at once towards one endpoint
-    int total_limit;        // attempts under way at once in all
-    size_t due_limit;       // how many due entries are held in memory
-    int64_t horizon_us;     // how far ahead they are loaded
-    size_t journal_bytes;   // how much of the event journal is kept
-    int64_t key_life_us;    // how long an idempotency key is remembered
+    uint64_t seed;           // chance for jitter of backoff
+    int64_t claim_ahead_us;  // runs due within this are started now and sent on time
+    int lane_limit;          // attempts under way at once towards one endpoint
+    int total_limit;         // attempts under way at once in all
+    size_t due_limit;        // how many due entries are held in memory
+    int64_t horizon_us;      // how far ahead they are loaded
+    size_t journal_bytes;    // how much of the event journal is kept
+    int breaker_failures;    // in a row, after which an endpoint is taken to be down; 0: never
+    int64_t breaker_open_us; // how long nothing is sent to it then, before the first probe
+    int64_t key_life_us;     // how long an idempotency key is remembered
     // How long, how many and in how large a store ended runs are kept; 0: without end.
     int64_t history_age_us, history_rows, history_bytes;
 };
@@ -53,6 +55,10 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
 // When it wants its next turn, if nothing arrives before. <= now: at once. WALL_NEVER: when
 // something arrives.
 wall scheduler_next_turn(const struct scheduler *s, wall now);
+
+// The wall clock was set by `step_us` and shows `now`: what counts steady time (backoff, rates,
+// endpoints that are down) goes on as if it had not been. Between two turns.
+enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_us);
 
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);

@@ -7,13 +7,14 @@
 #include "scheduler/state.h"
 
 #define STARTS_A_TURN 1000
+#define SORTED_A_TURN 20000
 
-// Everything that is due within the next moment goes to its lane.
+// What is due within the next moment goes to its lane: all of it, unless the clock has leapt.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {
     struct due_row row;
-    while (due_take(&s->due, until, &row))
-        lane_add(&s->lanes, row.lane, row.due_at, row.run);
+    for (int i = 0; i < SORTED_A_TURN && due_take(&s->due, until, &row); i++)
+        lane_add(&s->lanes, row.lane, row.due_at, row.run, row.priority);
 }
 
 // The definition that the next attempt of a run is made with: the task's newest, or the one-off's
@@ -65,9 +66,12 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
                               .task_id = run->task,
                               .occurrence = run->generation ? run->scheduled_for : WALL_NONE,
                               .lane = task->lane,
+                              .priority = run->priority,
                               .task = task_hold(task)};
     map_put(&s->flights, (uint64_t)run->id.value, flight);
     lane_started(&s->lanes, task->lane);
+    endpoint_started(s, task->lane, run->id);
+    limits_started(s, start_of(run, now), run, task);
     send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
@@ -80,15 +84,18 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
              run->task);
 }
 
-static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t lane)
+// `released`: it has waited for the limits of its task, and they let it go.
+static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t lane,
+                  bool released)
 {
     struct task *task;
     int64_t revision_id;
     if (!went_well(s, definition_of(s, run, &task, &revision_id)))
         return; // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed
     if (task->lane != lane) // given another endpoint since it was noted: that one's limit counts
-        lane_add(&s->lanes, task->lane, run->due_at, run->id);
-    else if (went_well(s,
+        s->feed.by_task |= !lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
+    else if (limits_let(s, start_of(run, now), run, task, released) &&
+             went_well(s,
                        store_start_run(s->store, run->id, start_of(run, now), revision_id, lane)))
         take_off(s, now, run, task);
 }
@@ -96,13 +103,14 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
 static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
 {
     struct run run;
+    bool released = limits_arrived(&s->limits, id);
     enum status status = store_find_run(s->store, id, &run);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
     if (pending && !is_swept(s, &run) && run.due_at.us <= until.us)
-        claim(s, now, &run, lane);
+        claim(s, now, &run, lane, released);
     run_done(&run);
 }
 
@@ -114,6 +122,11 @@ void start_due_runs(struct scheduler *s, wall now)
     if (!went_well(s, due_load(&s->due, s->store, now)) || s->stopping)
         return;
     sort_into_lanes(s, until);
+    endpoints_probe(s, now);
+    feed_lines(s, now);
+    limits_release(s, now);
+    if (s->broken)
+        return;
     run_id run;
     uint64_t lane;
     for (int i = 0;

@@ -13,8 +13,10 @@
 #include "core/event.h"
 #include "core/message.h"
 #include "scheduler/due.h"
+#include "scheduler/endpoint.h"
 #include "scheduler/known.h"
 #include "scheduler/lane.h"
+#include "scheduler/limits.h"
 #include "scheduler/scheduler.h"
 
 // A run that is with the dispatcher.
@@ -23,7 +25,18 @@ struct flight {
     int64_t task_id; // 0: a one-off
     wall occurrence; // nominal instant, where a schedule made it; else WALL_NONE
     uint64_t lane;
+    int priority;
     struct task *task; // a reference: the definition this attempt was made with
+};
+
+// Reading again what is due by now, for lines that had left it out (feed.c).
+struct feed {
+    bool on;
+    wall edge; // the last (due_at, id) read
+    run_id edge_id;
+    wall until;
+    struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
+    bool by_task;             // the store may name another lane than a run's task has
 };
 
 // What became of a task's runs since the start, for /metrics.
@@ -53,6 +66,9 @@ struct scheduler {
 
     struct due due;
     struct lanes lanes;
+    struct limits limits;
+    struct endpoints endpoints;
+    struct feed feed;
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
@@ -139,10 +155,15 @@ void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
+// feed.c
+void feed_lines(struct scheduler *s, wall now);
+bool feed_is_wanted(const struct scheduler *s);
+void feed_moved_task(struct scheduler *s, int64_t task);
+void feed_done(struct feed *feed);
 // report.c
 void take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
-                    int64_t task_id);
+                    int64_t task_id, int priority);
 // recover.c
 enum status recover_lost_runs(struct scheduler *s, wall now);
 // history.c

@@ -48,6 +48,10 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
                                      "its schedule was edited before the occurrence had started");
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
+    if (before->lane != task->lane)
+        feed_moved_task(s, record->id);
+    if (status == STATUS_OK)
+        limits_changed(s, now, record->id, before, task);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
@@ -126,6 +130,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
         status = store_drop_cursors(s->store, record->id);
     if (status == STATUS_OK)
         status = cancel_pending_runs(s, now, record->id, false, "its task was deleted");
+    limits_forget(&s->limits, record->id);
     event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);
     known_forget(&s->known, record->id);
@@ -143,6 +148,7 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
     record->paused_at = now;
     record->paused_by = memory_text(by);
     record->paused_why = memory_text(why);
+    limits_forget(&s->limits, record->id); // noted again when it is resumed
     event_task(&s->journal, "task.paused", record->name, record->revision, by, why);
     return store_mark_task(s->store, record, "paused",
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});

@@ -40,6 +40,8 @@ static void raise_fd(int fd)
 
 // --- the clock ---
 
+static void fail(struct back *back, wall now);
+
 static void notice_step(struct back *back, wall now)
 {
     int64_t difference = now.us - steady_now().us;
@@ -53,6 +55,8 @@ static void notice_step(struct back *back, wall now)
                 "the wall clock was set %s by %.3f s; nothing fires again, and what was skipped "
                 "follows the catch-up rule",
                 step > 0 ? "forward" : "back", (double)llabs(step) / 1e6);
+    if (!back->failed && scheduler_clock_stepped(back->parts.scheduler, now, step) != STATUS_OK)
+        fail(back, now);
 }
 
 static void sleep_until(struct back *back, wall next)

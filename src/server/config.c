@@ -77,6 +77,13 @@ static const struct field_table history_table = {history_fields, COUNT(history_f
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
 
+static const struct field breaker_fields[] = {
+    {"failures", decode_int, offsetof(struct breaker, failures), 0, 10000},
+    {"open_for", decode_duration, offsetof(struct breaker, open_for_us), 100 * MILLISECOND,
+     5 * MINUTE},
+};
+static const struct field_table breaker_table = {breaker_fields, COUNT(breaker_fields)};
+
 static const struct field fields[] = {
     {"listen", read_listen},
     {"store", decode_text, offsetof(struct config, store), 1, 4000},
@@ -89,6 +96,7 @@ static const struct field fields[] = {
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
     {"history", decode_fields, offsetof(struct config, history), .more = &history_table},
+    {"breaker", decode_fields, offsetof(struct config, breaker), .more = &breaker_table},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
 };
 
@@ -162,6 +170,7 @@ enum status config_parse(int argc, char **argv, struct config *ret, struct fault
         .store = memory_text("punctual.db"),
         .threads = usual_threads(),
         .drain_us = 30 * SECOND,
+        .breaker = {.failures = 10, .open_for_us = 30 * SECOND},
         .history = {.age_us = 90 * DAY, .rows = 5000000, .bytes = INT64_C(10) << 30},
         .log_level = LEVEL_INFO};
     struct arguments arguments = {0};

@@ -14,6 +14,11 @@
 #include "core/fault.h"
 #include "dispatch/dispatch.h"
 
+struct breaker {         // when nothing more is sent to an endpoint that is down
+    int failures;        // in a row; 0: always send
+    int64_t open_for_us; // until the first probe
+};
+
 struct config {
     char *address; // "127.0.0.1", "::1", "0.0.0.0"; never a name
     int port;      // 0: any free one
@@ -32,6 +37,7 @@ struct config {
     struct history_config { // 0: without end
         int64_t age_us, rows, bytes;
     } history;
+    struct breaker breaker;
     enum level log_level;
 };
 

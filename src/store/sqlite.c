@@ -61,6 +61,7 @@ static void close_store(struct store *store)
     free(s->books);
     free(s->history);
     books_forget(s);
+    free(s->rates);
     free(s);
 }
 
@@ -151,6 +152,11 @@ static const struct store_verbs verbs = {
     .add_sweep = sqlite_add_sweep,
     .load_sweeps = sqlite_load_sweeps,
     .drop_sweep = sqlite_drop_sweep,
+    .add_start = sqlite_add_start,
+    .load_starts = sqlite_load_starts,
+    .change_starts = sqlite_change_starts,
+    .trim_starts = sqlite_trim_starts,
+    .shift_clock = sqlite_shift_clock,
     .find_key = sqlite_find_key,
     .keep_key = sqlite_keep_key,
     .clear_keys = sqlite_clear_keys,
@@ -207,7 +213,7 @@ static enum status prepare(struct sqlite *s)
         sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
         sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
         sqlite_prepare_sweeps,   sqlite_prepare_keys,    sqlite_prepare_journal,
-        sqlite_prepare_books,    sqlite_prepare_history,
+        sqlite_prepare_books,    sqlite_prepare_history, sqlite_prepare_rates,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

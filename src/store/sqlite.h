@@ -22,7 +22,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal, **books, **history;
+        **keys, **journal, **books, **history, **rates;
     // What the turn has added to the books and not yet written (sqlite_books.c).
     int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
     struct map uses; // inline definition -> struct definition_use
@@ -57,6 +57,7 @@ void books_cleared(struct sqlite *s, enum run_state state);
 void books_use(struct sqlite *s, int64_t revision_id, int64_t by); // of an inline definition
 enum status books_write(struct sqlite *s);
 void books_forget(struct sqlite *s); // the turn was undone
+enum status sqlite_prepare_rates(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -106,6 +107,14 @@ enum status sqlite_add_sweep(struct store *store, struct sweep *sweep);
 enum status sqlite_load_sweeps(struct store *store, int64_t after, size_t max, struct sweep *ret,
                                size_t *ret_count);
 enum status sqlite_drop_sweep(struct store *store, int64_t id);
+
+enum status sqlite_add_start(struct store *store, uint64_t key, const struct store_start_row *row);
+enum status sqlite_load_starts(struct store *store, uint64_t key, wall after, size_t max,
+                               struct store_start_row *ret, size_t *ret_count);
+enum status sqlite_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                 int new_most, int64_t new_per_us);
+enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before);
+enum status sqlite_shift_clock(struct store *store, wall now, int64_t step_us);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

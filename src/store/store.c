@@ -190,6 +190,33 @@ enum status store_load_running(struct store *store, run_id after, size_t max, st
     return store->verbs->load_running(store, after, max, ret, ret_count);
 }
 
+enum status store_add_start(struct store *store, uint64_t key, const struct store_start_row *row)
+{
+    return store->verbs->add_start(store, key, row);
+}
+
+enum status store_load_starts(struct store *store, uint64_t key, wall after, size_t max,
+                              struct store_start_row *ret, size_t *ret_count)
+{
+    return store->verbs->load_starts(store, key, after, max, ret, ret_count);
+}
+
+enum status store_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                int new_most, int64_t new_per_us)
+{
+    return store->verbs->change_starts(store, key, most, per_us, new_most, new_per_us);
+}
+
+enum status store_trim_starts(struct store *store, uint64_t key, wall before)
+{
+    return store->verbs->trim_starts(store, key, before);
+}
+
+enum status store_shift_clock(struct store *store, wall now, int64_t step_us)
+{
+    return store->verbs->shift_clock(store, now, step_us);
+}
+
 enum status store_find_key(struct store *store, const char *key, wall now,
                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size)
 {

@@ -118,6 +118,7 @@ struct due_row {
     wall due_at;
     uint64_t lane;
     int64_t task; // 0: a one-off
+    int priority;
 };
 // Runs scheduled or waiting with (due_at, id) after (`after`, after_id) and due_at <= until,
 // earliest first.
@@ -167,6 +168,28 @@ enum status store_add_sweep(struct store *store, struct sweep *sweep);
 enum status store_load_sweeps(struct store *store, int64_t after, size_t max, struct sweep *ret,
                               size_t *ret_count);
 enum status store_drop_sweep(struct store *store, int64_t id);
+// --- rate limits ---
+struct store_start_row { // a start that counts, and the rule it was made under
+    run_id run;
+    int attempt;
+    wall at;
+    int most;
+    int64_t per_us;
+};
+// Keys are numbers of the caller's.
+enum status store_add_start(struct store *store, uint64_t key, const struct store_start_row *row);
+// The newest starts of a key that are later than `after`, at most `max`, the oldest of them first.
+enum status store_load_starts(struct store *store, uint64_t key, wall after, size_t max,
+                              struct store_start_row *ret, size_t *ret_count);
+// Those made under one rule count as made under the other.
+enum status store_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
+                                int new_most, int64_t new_per_us);
+// Forgets those before `before`.
+enum status store_trim_starts(struct store *store, uint64_t key, wall before);
+// The wall clock was set by so much: what counts steady time is moved with it. The starts of all
+// keys, and the next attempts of runs that wait and were not due by `now`, an instant of the old
+// clock.
+enum status store_shift_clock(struct store *store, wall now, int64_t step_us);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

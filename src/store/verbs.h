@@ -69,6 +69,13 @@ struct store_verbs {
     enum status (*load_sweeps)(struct store *store, int64_t after, size_t max, struct sweep *ret,
                                size_t *ret_count);
     enum status (*drop_sweep)(struct store *store, int64_t id);
+    enum status (*add_start)(struct store *store, uint64_t key, const struct store_start_row *row);
+    enum status (*load_starts)(struct store *store, uint64_t key, wall after, size_t max,
+                               struct store_start_row *ret, size_t *ret_count);
+    enum status (*change_starts)(struct store *store, uint64_t key, int most, int64_t per_us,
+                                 int new_most, int64_t new_per_us);
+    enum status (*trim_starts)(struct store *store, uint64_t key, wall before);
+    enum status (*shift_clock)(struct store *store, wall now, int64_t step_us);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

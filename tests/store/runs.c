@@ -22,6 +22,7 @@ TEST(a_run_reads_back_as_it_was_added)
         .attempts = 6,
         .fence = INT64_C(7) << 40,
         .lane = UINT64_MAX,
+        .priority = 9,
         .retry_of = {8},
         .payload = payload,
         .payload_size = strlen(payload),
@@ -45,6 +46,7 @@ TEST(a_run_reads_back_as_it_was_added)
     CHECK_INT(6, found.attempts);
     CHECK_INT(run.fence, found.fence);
     CHECK(found.lane == UINT64_MAX);
+    CHECK_INT(9, found.priority);
     CHECK_INT(8, found.retry_of.value);
     CHECK_TEXT(payload, found.payload);
     CHECK_INT(strlen(payload), found.payload_size);

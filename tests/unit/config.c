@@ -72,6 +72,8 @@ TEST(without_a_word_the_server_keeps_to_this_machine)
           config.allowed_count == 0);
     CHECK(config.threads >= 1);
     CHECK_INT(30 * SECOND, config.drain_us);
+    CHECK_INT(10, config.breaker.failures);
+    CHECK_INT(30 * SECOND, config.breaker.open_for_us);
     CHECK_INT(LEVEL_INFO, config.log_level);
     config_done(&config);
 }
@@ -141,7 +143,7 @@ TEST(a_file_says_everything)
                   "allow_targets: [loopback, private, 192.0.2.0/24, fd00::/8]\n"
                   "signing_secret: [%s, %s]\n"
                   "secrets: {billing: %s}\n"
-                  "threads: 3\ndrain: 1m\nlog_level: debug\n",
+                  "threads: 3\ndrain: 1m\nbreaker: {failures: 5, open_for: 1m}\nlog_level: debug\n",
                   first, second, third);
     enum status status = parse_file(buffer_string(&text), &config, &faults);
     if (status != STATUS_OK)
@@ -151,6 +153,8 @@ TEST(a_file_says_everything)
     CHECK_INT(2, config.allowed_count);
     CHECK_INT(3, config.threads);
     CHECK_INT(MINUTE, config.drain_us);
+    CHECK_INT(5, config.breaker.failures);
+    CHECK_INT(MINUTE, config.breaker.open_for_us);
     CHECK_INT(LEVEL_DEBUG, config.log_level);
     CHECK_INT(2, config.secret_count);
     CHECK(!config.secrets[0].name);
@@ -216,6 +220,8 @@ TEST(a_mistake_in_the_file_is_named_with_line_and_column)
         {"a: b: c\n", ":1:5", "':'"},
         {"[]\n", ":1:1", "must be an object with the fields listen, store"},
         {"threads: 0\n", ":1:10: /threads", "from 1 to 64"},
+        {"breaker: {failures: -1}\n", ":1:21: /breaker/failures", "from 0 to 10000"},
+        {"breaker: {open_for: 6m}\n", ":1:21: /breaker/open_for", "from 100ms to 5m"},
         {"drain: 30\n", ":1:8: /drain", "with its unit"},
         {"log_level: loud\n", ":1:12: /log_level", "debug, info, warning or error"},
         {"allow_commands: \"yes\"\n", ":1:17: /allow_commands", "true or false"},

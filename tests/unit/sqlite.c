@@ -19,6 +19,14 @@ static void write_file(const char *path, const void *bytes, size_t size, off_t f
     close(fd);
 }
 
+static void read_file(const char *path, void *bytes, size_t size, off_t from)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK_INT(size, pread(fd, bytes, size, from));
+    close(fd);
+}
+
 static bool same_bytes(const char *path, const void *bytes, size_t size)
 {
     char found[8192];
@@ -78,16 +86,14 @@ TEST(a_newer_schema_is_refused_and_left_alone)
     struct store *store = suite_new();
     struct reader *reader = NULL;
     store_close(store);
-    int newest = migrations[migration_count - 1].number;
-    char words[100], known[4] = {0, 0, 0, (char)newest};
-    snprintf(words, sizeof words, "written by a newer version (schema 257; this one knows %d)",
-             newest);
-    write_file(suite_path, "\0\0\1\1", 4, VERSION_AT);
+    char version[4];
+    read_file(suite_path, version, 4, VERSION_AT);
+    write_file(suite_path, "\0\0\1\7", 4, VERSION_AT);
     CHECK_INT(STATUS_INVALID, suite_open(suite_path, &store));
-    CHECK_HAS(words, suite_why);
+    CHECK_HAS("written by a newer version (schema 263; this one knows ", suite_why);
     CHECK_INT(STATUS_INVALID, suite_open_reader(suite_path, &reader));
     CHECK_HAS("newer version", suite_why);
-    write_file(suite_path, known, 4, VERSION_AT);
+    write_file(suite_path, version, 4, VERSION_AT);
     OK(suite_open(suite_path, &store));
     store_close(store);
 }

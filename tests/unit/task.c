@@ -82,6 +82,12 @@ static const struct canon {
      "{" URL ",'retry':{'max_attempts':1,'backoff':'fixed','initial':'1s','max':'1s'}}"},
     {"{" URL ", 'runbook': {'noticed_at': 'n', 'owner': 'o'}, 'signing_secret': 'billing'}",
      "{" URL ",'runbook':{'owner':'o','noticed_at':'n'},'signing_secret':'billing'}"},
+    {"{" URL ", 'priority': 5, 'max_running': 2}", "{" URL ",'max_running':2}"},
+    {"{" URL ", 'rate_limit': {'key': 'stripe', 'per': '60s', 'limit': 100}, 'priority': 9}",
+     "{" URL ",'priority':9,'rate_limit':{'limit':100,'per':'1m','key':'stripe'}}"},
+    {"{" URL ", 'rate_limit': {'limit': 3, 'per': '1s'}}",
+     "{" URL ",'priority':2,'max_running':1,'rate_limit':{'limit':3,'per':'1s','key':'all'}}",
+     "{'priority': 2, 'max_running': 1, 'rate_limit': {'limit': 9, 'per': '2s', 'key': 'all'}}"},
     // What the defaults of a set say becomes part of the definition, field by field.
     {"{" URL ", 'retry': {'initial': '1s'}}",
      "{" URL ",'timeout':'1m','retry':{'max_attempts':5,'initial':'1s'}}",
@@ -129,6 +135,9 @@ TEST(what_is_not_said_has_the_stated_default)
     CHECK_INT(299, task->expect.status_most);
     CHECK_INT(0, task->expect.exit_code);
     CHECK_INT(0, task->expect.max_duration_us);
+    CHECK_INT(5, task->priority);
+    CHECK_INT(0, task->max_running);
+    CHECK_INT(0, task->rate_limit.limit);
     CHECK(!task->payload && !task->summary && !task->signing_secret && task->schedule_count == 0);
     task_drop(task);
 }
@@ -143,7 +152,17 @@ TEST(a_mistake_is_named_with_its_place_and_what_would_be_right)
         {"{" URL ", 'shedule': {}}", "/shedule", "did you mean \"schedule\"?"},
         {"{" URL ", 'a/b': 1}", "/a~1b",
          "unknown field \"a/b\"; known are summary, schedule, http"},
-        {"{" URL ", 'priority': 4}", "/priority", "not in this version"},
+        {"{" URL ", 'priority': 10}", "/priority", "from 0 to 9"},
+        {"{" URL ", 'priority': 'high'}", "/priority", "whole number"},
+        {"{" URL ", 'max_running': 0}", "/max_running", "from 1 to 10000"},
+        {"{" URL ", 'rate_limit': 5}", "/rate_limit", "limit, per, key"},
+        {"{" URL ", 'rate_limit': {'limit': 5}}", "/rate_limit", "\"per\" is missing"},
+        {"{" URL ", 'rate_limit': {'limit': 0, 'per': '1m'}}", "/rate_limit/limit",
+         "from 1 to 10000"},
+        {"{" URL ", 'rate_limit': {'limit': 5, 'per': '1ms'}}", "/rate_limit/per",
+         "from 100ms to 1d"},
+        {"{" URL ", 'rate_limit': {'limit': 5, 'per': '1m', 'key': ''}}", "/rate_limit/key",
+         "is empty"},
         {"{" URL ", 'overlap': 'skip'}", "/overlap", "not in this version"},
         {"{'queue': {'name': 'x'}}", "/queue", "not in this version"},
         {"{" URL ", 'command': ['true']}", "/command", "one target"},

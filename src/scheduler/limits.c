@@ -1,0 +1,495 @@
+#include "scheduler/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "scheduler/state.h"
+
+#define STARTS_BETWEEN_TRIMS 100
+
+struct key_rate {
+    struct rate rate;
+    int strands; // that start under it
+    int parked;  // in all of them
+    int offered; // released into lanes that have room
+    int started; // since the store was last trimmed
+};
+
+struct strand {
+    uint64_t key;
+    int64_t task; // 0: one-offs
+    uint64_t lane;
+    int max_running; // 0: no limit
+    int running;
+    int released; // runs on their way through the lane
+    struct key_rate *rate;
+    uint64_t rate_key;
+    struct rate_rule rule;
+    struct waiting parked;
+};
+
+static void strand_free(struct strand *strand)
+{
+    waiting_done(&strand->parked);
+    free(strand);
+}
+
+static void key_rate_free(struct key_rate *rate)
+{
+    rate_done(&rate->rate);
+    free(rate);
+}
+
+void limits_done(struct limits *limits)
+{
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);)
+        strand_free(value);
+    for (size_t at = 0; map_each(&limits->keys, &at, &key, &value);)
+        key_rate_free(value);
+    map_done(&limits->strands);
+    map_done(&limits->keys);
+    map_done(&limits->released);
+    map_done(&limits->single);
+}
+
+// --- keys ---
+
+static uint64_t rate_key_of(const struct task *task)
+{
+    const char *key = task->rate_limit.key ? task->rate_limit.key : task->name;
+    return key ? hash_bytes(key, strlen(key)) : 0;
+}
+
+// What started under the key before this process began. A clock that was set back meanwhile would
+// put starts into the future, and close the key for longer than its window.
+static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
+{
+    struct store_start_row *rows = memory_array(RATE_LIMIT_MOST, sizeof *rows);
+    struct key_rate *rate = NULL;
+    size_t count;
+    if (went_well(s, store_load_starts(s->store, key, wall_plus(now, -2 * DAY), RATE_LIMIT_MOST,
+                                       rows, &count))) {
+        rate = memory_new(sizeof *rate);
+        for (size_t i = 0; i < count; i++) {
+            wall at = rows[i].at.us < now.us ? rows[i].at : now;
+            rate_add(&rate->rate, (struct rate_rule){rows[i].most, rows[i].per_us}, at);
+        }
+        rate->started = STARTS_BETWEEN_TRIMS; // what is past goes with the next start
+        map_put(&s->limits.keys, key, rate);
+    }
+    free(rows);
+    return rate;
+}
+
+static struct key_rate *key_rate_at(struct scheduler *s, wall now, uint64_t key)
+{
+    struct key_rate *rate = map_get(&s->limits.keys, key);
+    return rate ? rate : load_key(s, now, key);
+}
+
+// --- strands ---
+
+static void leave_rate(struct strand *strand)
+{
+    if (!strand->rate)
+        return;
+    strand->rate->strands--;
+    strand->rate->parked -= (int)strand->parked.heap.count;
+    strand->rate = NULL;
+}
+
+// Takes over the rules of a definition, which may have changed since the strand was made.
+static void adopt(struct scheduler *s, wall now, struct strand *strand, const struct task *task)
+{
+    bool limited = task->rate_limit.limit != 0;
+    uint64_t key = limited ? rate_key_of(task) : 0;
+    strand->lane = task->lane;
+    strand->max_running = strand->task ? task->max_running : 0;
+    strand->rule = (struct rate_rule){task->rate_limit.limit, task->rate_limit.per_us};
+    if (strand->rate && strand->rate_key == key)
+        return;
+    leave_rate(strand);
+    strand->rate_key = key;
+    strand->rate = limited ? key_rate_at(s, now, key) : NULL;
+    if (strand->rate) {
+        strand->rate->strands++;
+        strand->rate->parked += (int)strand->parked.heap.count;
+    }
+}
+
+static uint64_t strand_key(int64_t task, const struct task *definition)
+{
+    if (task)
+        return (uint64_t)task;
+    uint64_t parts[] = {definition->lane, rate_key_of(definition)};
+    return hash_bytes(parts, sizeof parts) | UINT64_C(1) << 63; // no row of a task
+}
+
+static int count_running(const struct scheduler *s, int64_t task)
+{
+    uint64_t key;
+    void *value;
+    int running = 0;
+    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);)
+        running += ((const struct flight *)value)->task_id == task;
+    return running;
+}
+
+static struct strand *strand_at(struct scheduler *s, wall now, const struct run *run,
+                                const struct task *task)
+{
+    uint64_t key = strand_key(run->task, task);
+    struct strand *strand = map_get(&s->limits.strands, key);
+    if (!strand) {
+        strand = memory_new(sizeof *strand);
+        strand->key = key;
+        strand->task = run->task;
+        strand->running = run->task ? count_running(s, run->task) : 0;
+        map_put(&s->limits.strands, key, strand);
+    }
+    adopt(s, now, strand, task);
+    return strand;
+}
+
+static void forget_parked(struct limits *limits, struct strand *strand)
+{
+    limits->parked -= strand->parked.heap.count;
+    if (strand->rate)
+        strand->rate->parked -= (int)strand->parked.heap.count;
+    waiting_done(&strand->parked);
+}
+
+// --- asking ---
+
+static int room_of(const struct strand *strand, wall at)
+{
+    int room = strand->max_running ? strand->max_running - strand->running : INT32_MAX;
+    if (strand->rate && room > 0) {
+        int starts = rate_room(&strand->rate->rate, strand->rule, at);
+        room = starts < room ? starts : room;
+    }
+    return room;
+}
+
+// Nobody new goes before those who wait for the same: which of them is next is decided among them.
+static bool others_wait(const struct strand *strand)
+{
+    return strand->parked.heap.count > 0 || (strand->rate && strand->rate->parked > 0);
+}
+
+static void park(struct limits *limits, struct strand *strand, wall due_at, run_id run,
+                 int priority)
+{
+    // What a one-off was parked for cannot be told from its row, so all of them are held.
+    size_t most =
+        limits->parked < limits->held_most ? limits->held_most / 2 : limits->held_most / 500 + 1;
+    if (!strand->task || !limits->held_most)
+        most = SIZE_MAX;
+    if (!waiting_add(&strand->parked, due_at, run, priority, most)) {
+        limits->hungry |= waiting_hungry(&strand->parked) != 0;
+        return;
+    }
+    limits->parked++;
+    if (!strand->task)
+        map_put(&limits->single, (uint64_t)run.value, strand);
+    if (strand->rate)
+        strand->rate->parked++;
+}
+
+static bool is_limited(const struct task *task)
+{
+    return task->max_running || task->rate_limit.limit;
+}
+
+bool limits_let(struct scheduler *s, wall at, const struct run *run, const struct task *task,
+                bool released)
+{
+    if (!is_limited(task))
+        return true;
+    struct strand *strand = strand_at(s, at, run, task);
+    if (s->broken)
+        return false;
+    bool room = room_of(strand, at) > 0;
+    if (room && (released || !others_wait(strand)))
+        return true;
+    park(&s->limits, strand, run->due_at, run->id, run->priority);
+    bool full = strand->max_running && strand->running >= strand->max_running;
+    wall opens = WALL_NEVER;
+    if (room)
+        opens = at;
+    else if (strand->rate && !full)
+        opens = rate_opens_at(&strand->rate->rate, strand->rule, at);
+    if (opens.us < s->limits.next.us)
+        s->limits.next = opens;
+    return false;
+}
+
+// The row of every start goes to the store in the turn of the start itself.
+static void record_start(struct scheduler *s, wall at, const struct run *run, struct strand *strand)
+{
+    struct key_rate *rate = strand->rate;
+    struct store_start_row row = {.run = run->id,
+                                  .attempt = run->attempts + 1,
+                                  .at = at,
+                                  .most = strand->rule.limit,
+                                  .per_us = strand->rule.per_us};
+    rate_add(&rate->rate, strand->rule, at);
+    if (!went_well(s, store_add_start(s->store, strand->rate_key, &row)))
+        return;
+    if (++rate->started < STARTS_BETWEEN_TRIMS)
+        return;
+    rate->started = 0;
+    went_well(s, store_trim_starts(s->store, strand->rate_key, rate_oldest(&rate->rate, at)));
+}
+
+void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task)
+{
+    if (!is_limited(task))
+        return;
+    struct strand *strand = strand_at(s, at, run, task);
+    if (s->broken)
+        return;
+    strand->running++;
+    if (strand->rate)
+        record_start(s, at, run, strand);
+}
+
+// --- what comes back ---
+
+bool limits_arrived(struct limits *limits, run_id run)
+{
+    struct strand *strand =
+        limits->released.count ? map_remove(&limits->released, (uint64_t)run.value) : NULL;
+    if (!strand)
+        return false;
+    strand->released--;
+    limits->next = (wall){0}; // whatever comes of it, another may have its place next turn
+    return true;
+}
+
+static void count_flights(struct scheduler *s)
+{
+    struct limits *limits = &s->limits;
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&limits->keys, &at, &key, &value);)
+        ((struct key_rate *)value)->offered = 0;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
+        struct strand *strand = value;
+        strand->running = 0;
+        if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+            strand->rate->offered += strand->released;
+    }
+    for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
+        int64_t task = ((const struct flight *)value)->task_id;
+        struct strand *strand = task ? map_get(&limits->strands, (uint64_t)task) : NULL;
+        if (strand)
+            strand->running++;
+    }
+}
+
+// Strands with nothing in them, and keys whose starts are all past, are forgotten: the store has
+// what they would need again.
+static void forget_idle(struct scheduler *s, wall now)
+{
+    struct limits *limits = &s->limits;
+    uint64_t *idle = memory_array(limits->strands.count + limits->keys.count, sizeof *idle), key;
+    size_t count = 0;
+    void *value;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
+        const struct strand *strand = value;
+        if (!strand->parked.heap.count && !strand->parked.left_out && !strand->parked.feeding &&
+            !strand->running && !strand->released)
+            idle[count++] = key;
+    }
+    while (count) {
+        struct strand *strand = map_remove(&limits->strands, idle[--count]);
+        leave_rate(strand);
+        strand_free(strand);
+    }
+    for (size_t at = 0; map_each(&limits->keys, &at, &key, &value);) {
+        const struct key_rate *rate = value;
+        if (!rate->strands && rate_is_past(&rate->rate, now))
+            idle[count++] = key;
+    }
+    while (count)
+        key_rate_free(map_remove(&limits->keys, idle[--count]));
+    free(idle);
+}
+
+static int by_urgency(const void *a, const void *b)
+{
+    const struct heap_entry *one = heap_first(&(*(struct strand *const *)a)->parked.heap),
+                            *other = heap_first(&(*(struct strand *const *)b)->parked.heap);
+    if (one->key != other->key)
+        return one->key < other->key ? -1 : 1;
+    return one->order < other->order ? -1 : one->order > other->order;
+}
+
+static void leave_strand(struct limits *limits, struct strand *strand, run_id run)
+{
+    limits->parked--;
+    limits->hungry |= waiting_hungry(&strand->parked) != 0;
+    if (!strand->task)
+        map_remove(&limits->single, (uint64_t)run.value);
+    if (strand->rate)
+        strand->rate->parked--;
+}
+
+// Sends as many of a strand back to their lane as may start now. What waits in a lane that has no
+// room takes nothing away from the other strands of its key.
+static void release(struct scheduler *s, wall now, struct strand *strand)
+{
+    struct limits *limits = &s->limits;
+    bool lane_open = lane_has_room(&s->lanes, strand->lane);
+    int room =
+        strand->max_running ? strand->max_running - strand->running - strand->released : INT32_MAX;
+    if (strand->rate) {
+        int starts = rate_room(&strand->rate->rate, strand->rule, now) -
+                     (lane_open ? strand->rate->offered : strand->released);
+        room = starts < room ? starts : room;
+    }
+    struct heap_entry entry;
+    for (; room > 0 && waiting_take(&strand->parked, &entry); room--) {
+        run_id run = {(int64_t)entry.order};
+        wall due_at = waiting_due(entry.key);
+        int priority = waiting_priority(entry.key);
+        leave_strand(limits, strand, run);
+        if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
+            park(limits, strand, due_at, run, priority);
+            break; // the lane is full, and wakes the scheduler when it is not
+        }
+        strand->released++;
+        map_put(&limits->released, entry.order, strand);
+        if (strand->rate)
+            strand->rate->offered += lane_open;
+    }
+}
+
+void limits_release(struct scheduler *s, wall now)
+{
+    struct limits *limits = &s->limits;
+    limits->next = WALL_NEVER;
+    if (!limits->strands.count)
+        return;
+    count_flights(s);
+    if (s->metrics.turns % 64 == 0)
+        forget_idle(s, now);
+    struct strand **open = memory_array(limits->strands.count, sizeof *open);
+    size_t count = 0;
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; limits->parked && map_each(&limits->strands, &at, &key, &value);) {
+        struct strand *strand = value;
+        if (!strand->parked.heap.count)
+            continue;
+        if (room_of(strand, now) > 0)
+            open[count++] = strand;
+        else if (strand->rate) {
+            wall opens = rate_opens_at(&strand->rate->rate, strand->rule, now);
+            if (opens.us > now.us && opens.us < limits->next.us)
+                limits->next = opens;
+        }
+    }
+    qsort(open, count, sizeof *open, by_urgency);
+    for (size_t i = 0; i < count; i++)
+        release(s, now, open[i]);
+    free(open);
+}
+
+// --- what changes meanwhile ---
+
+// What has started under the old rule would hold back the new one.
+static void change_rule(struct scheduler *s, wall now, const struct task *before,
+                        const struct task *after)
+{
+    struct rate_rule from = {before->rate_limit.limit, before->rate_limit.per_us},
+                     to = {after->rate_limit.limit, after->rate_limit.per_us};
+    uint64_t key = rate_key_of(after);
+    if (!from.limit || !to.limit || rate_key_of(before) != key ||
+        (from.limit == to.limit && from.per_us == to.per_us))
+        return;
+    struct key_rate *rate = key_rate_at(s, now, key);
+    if (!rate || !went_well(s, store_change_starts(s->store, key, from.limit, from.per_us, to.limit,
+                                                   to.per_us)))
+        return;
+    rate_change(&rate->rate, from, to);
+}
+
+void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,
+                    const struct task *after)
+{
+    change_rule(s, now, before, after);
+    struct strand *strand = map_get(&s->limits.strands, (uint64_t)task);
+    if (strand && !s->broken)
+        adopt(s, now, strand, after);
+}
+
+void limits_forget(struct limits *limits, int64_t task)
+{
+    struct strand *strand = map_get(&limits->strands, (uint64_t)task);
+    if (strand)
+        forget_parked(limits, strand);
+}
+
+// --- what was left out ---
+
+void limits_feed(struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        waiting_feed(&((struct strand *)strand)->parked);
+    limits->hungry = false;
+}
+
+bool limits_fed_with(struct limits *limits, const struct due_row *row)
+{
+    uint64_t run = (uint64_t)row->run.value;
+    if (map_get(&limits->released, run))
+        return true;
+    if (!row->task)
+        return map_get(&limits->single, run);
+    struct strand *strand = map_get(&limits->strands, (uint64_t)row->task);
+    unsigned bit = 1u << row->priority;
+    if (!strand)
+        return false;
+    if (strand->parked.feeding & bit) {
+        park(limits, strand, row->due_at, row->run, row->priority);
+        return true;
+    }
+    if (!strand->parked.held[row->priority] && !(strand->parked.left_out & bit))
+        return false;
+    strand->parked.left_out = (uint16_t)(strand->parked.left_out | bit);
+    return true;
+}
+
+bool limits_are_fed(const struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        if (((const struct strand *)strand)->parked.feeding)
+            return true;
+    return false;
+}
+
+void limits_fed(struct limits *limits)
+{
+    uint64_t key;
+    void *strand;
+    for (size_t at = 0; map_each(&limits->strands, &at, &key, &strand);)
+        ((struct strand *)strand)->parked.feeding = 0;
+}
+
+void limits_shift(struct limits *limits, int64_t step_us)
+{
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&limits->keys, &at, &key, &value);)
+        rate_shift(&((struct key_rate *)value)->rate, step_us);
+    limits->next = (wall){0}; // found anew
+}
