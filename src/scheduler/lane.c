@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "core/task.h"
 
 void lanes_init(struct lanes *lanes, int limit)
 {
@@ -39,7 +40,8 @@ static struct lane *lane_at(struct lanes *lanes, uint64_t key)
 
 static void enter_ring(struct lanes *lanes, struct lane *lane)
 {
-    if (lane->in_ring || !lane->ready.count || lane->running >= lanes->limit)
+    if (lane->key & LANE_QUEUE || lane->in_ring || !lane->ready.count ||
+        lane->running >= lanes->limit)
         return;
     lane->in_ring = true;
     lane->next = NULL;
@@ -72,7 +74,7 @@ void lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run)
 {
     struct lane *lane = lane_at(lanes, key);
     heap_add(&lane->ready, (struct heap_entry){due_at.us, (uint64_t)run.value, 0});
-    lanes->ready++;
+    lanes->ready += !(key & LANE_QUEUE);
     enter_ring(lanes, lane);
 }
 
@@ -93,6 +95,30 @@ bool lanes_take(struct lanes *lanes, run_id *ret_run, uint64_t *ret_key)
         forget_if_idle(lanes, lane);
     }
     return false;
+}
+
+bool lane_take(struct lanes *lanes, uint64_t key, run_id *ret_run)
+{
+    struct lane *lane = map_get(&lanes->by_key, key);
+    struct heap_entry entry;
+    if (!lane || !heap_take(&lane->ready, &entry))
+        return false;
+    lanes->ready -= !(key & LANE_QUEUE);
+    *ret_run = (run_id){(int64_t)entry.order};
+    forget_if_idle(lanes, lane);
+    return true;
+}
+
+int lane_running(const struct lanes *lanes, uint64_t key)
+{
+    const struct lane *lane = map_get(&lanes->by_key, key);
+    return lane ? lane->running : 0;
+}
+
+bool lane_has_ready(const struct lanes *lanes, uint64_t key)
+{
+    const struct lane *lane = map_get(&lanes->by_key, key);
+    return lane && lane->ready.count > 0;
 }
 
 void lane_started(struct lanes *lanes, uint64_t key)
@@ -116,7 +142,7 @@ wall lanes_oldest(const struct lanes *lanes)
     void *value;
     for (size_t at = 0; map_each(&lanes->by_key, &at, &key, &value);) {
         const struct heap_entry *first = heap_first(&((struct lane *)value)->ready);
-        if (first && first->key < oldest.us)
+        if (first && !(key & LANE_QUEUE) && first->key < oldest.us)
             oldest.us = first->key;
     }
     return oldest;

@@ -61,14 +61,18 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     pause_if_gone(s, now, attempt, task_id);
 }
 
-void take_report(struct scheduler *s, wall now, struct message *m)
+bool take_report(struct scheduler *s, wall now, struct message *m)
 {
-    struct flight *flight = map_remove(&s->flights, (uint64_t)m->attempt.run.value);
-    if (!flight)
-        return; // cannot be: every order has one report
+    struct flight *flight = map_get(&s->flights, (uint64_t)m->attempt.run.value);
+    if (!flight || flight->lease || flight->fence != m->attempt.fence)
+        return false; // a call back came before the answer to the request did: it is over already
+    if (m->attempt.open && !s->broken && keep_open(s, now, flight, &m->attempt))
+        return false;
+    map_remove(&s->flights, (uint64_t)m->attempt.run.value);
     if (!s->broken)
         finish_attempt(s, now, &m->attempt, flight->task, flight->task_id);
     lane_finished(&s->lanes, flight->lane);
     m->task = flight->task; // handed over, for the log
     free(flight);
+    return true;
 }

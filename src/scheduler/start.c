@@ -65,10 +65,15 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
                               .task_id = run->task,
                               .occurrence = run->generation ? run->scheduled_for : WALL_NONE,
                               .lane = task->lane,
-                              .task = task_hold(task)};
+                              .task = task_hold(task),
+                              .fence = run->fence + 1,
+                              .in_lane = true};
     map_put(&s->flights, (uint64_t)run->id.value, flight);
     lane_started(&s->lanes, task->lane);
-    send_order(s, order_for(run, task));
+    if (task->target.kind == TARGET_QUEUE)
+        hand_out(s, now, run, flight);
+    else
+        send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
     note_run(s,
@@ -93,7 +98,7 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         take_off(s, now, run, task);
 }
 
-static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
+void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
 {
     struct run run;
     enum status status = store_find_run(s->store, id, &run);
@@ -101,7 +106,10 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    if (pending && run.due_at.us <= until.us)
+    bool due = pending && run.due_at.us <= until.us;
+    if (due && lane & LANE_QUEUE && run.due_at.us > now.us)
+        hold_back(s, &run, lane); // a worker would begin at once: never early
+    else if (due)
         claim(s, now, &run, lane);
     run_done(&run);
 }
@@ -116,9 +124,9 @@ void start_due_runs(struct scheduler *s, wall now)
     sort_into_lanes(s, until);
     run_id run;
     uint64_t lane;
-    for (int i = 0;
-         i < STARTS_A_TURN && !s->broken && s->flights.count < (size_t)s->options.total_limit &&
-         lanes_take(&s->lanes, &run, &lane);
+    for (int i = 0; i < STARTS_A_TURN && !s->broken &&
+                    s->flights.count - s->leases.count < (size_t)s->options.total_limit &&
+                    lanes_take(&s->lanes, &run, &lane);
          i++)
         start_run(s, now, until, run, lane);
 }

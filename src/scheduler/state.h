@@ -15,15 +15,19 @@
 #include "scheduler/due.h"
 #include "scheduler/known.h"
 #include "scheduler/lane.h"
+#include "scheduler/lease.h"
 #include "scheduler/scheduler.h"
 
-// A run that is with the dispatcher.
+// A run that is with the dispatcher, or that somebody else has the lease of.
 struct flight {
     run_id run;
     int64_t task_id; // 0: a one-off
     wall occurrence; // nominal instant, where a schedule made it; else WALL_NONE
     uint64_t lane;
     struct task *task; // a reference: the definition this attempt was made with
+    int64_t fence;
+    bool in_lane;        // counts as running in its lane
+    struct lease *lease; // NULL: with the dispatcher
 };
 
 // What became of a task's runs since the start, for /metrics.
@@ -57,6 +61,9 @@ struct scheduler {
     wall cursors_covered;
     struct map flights; // run id -> struct flight
     struct known known;
+    int64_t wall_minus_steady_us;
+    struct leases leases;
+    struct queues queues;
 
     // of the turn under way
     struct buffer journal;
@@ -75,6 +82,8 @@ void refuse(struct message *m, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void send_order(struct scheduler *s, struct order *order);
 void send_attempt(struct scheduler *s, struct message *report);
+void send_reply(struct scheduler *s, struct message *m);
+steady steady_at(const struct scheduler *s, wall now);
 // Tells the journal and the metrics that a run has entered a state.
 void note_run(struct scheduler *s, const struct event_run *event, int64_t task_id);
 
@@ -117,8 +126,10 @@ void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
+void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane);
 // report.c
-void take_report(struct scheduler *s, wall now, struct message *m);
+// True where the attempt is over, and to be logged.
+bool take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
                     int64_t task_id);
 // recover.c

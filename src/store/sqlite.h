@@ -21,7 +21,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
-        **journal;
+        **journal, **leases;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -43,6 +43,7 @@ enum status sqlite_prepare_runs(struct sqlite *s);
 enum status sqlite_prepare_moves(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
+enum status sqlite_prepare_leases(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -87,6 +88,12 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
 enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
                                   const char *reason, wall now, size_t max, run_id *ret,
                                   size_t *ret_count);
+
+enum status sqlite_put_lease(struct store *store, const struct lease_record *record);
+enum status sqlite_drop_lease(struct store *store, run_id run);
+enum status sqlite_find_lease(struct store *store, run_id run, struct lease_record *ret);
+enum status sqlite_release_run(struct store *store, run_id run, int64_t fence);
+enum status sqlite_move_runs(struct store *store, int64_t task, uint64_t lane);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

@@ -65,6 +65,12 @@ struct store_verbs {
     enum status (*load_running)(struct store *store, run_id after, size_t max, struct run *ret,
                                 size_t *ret_count);
 
+    enum status (*put_lease)(struct store *store, const struct lease_record *record);
+    enum status (*drop_lease)(struct store *store, run_id run);
+    enum status (*find_lease)(struct store *store, run_id run, struct lease_record *ret);
+    enum status (*release_run)(struct store *store, run_id run, int64_t fence);
+    enum status (*move_runs)(struct store *store, int64_t task, uint64_t lane);
+
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
     enum status (*keep_key)(struct store *store, const char *key, uint64_t fingerprint,
