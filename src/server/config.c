@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "core/decode.h"
+#include "core/task.h"
 #include "core/yaml.h"
 #include "dispatch/signature.h"
 
@@ -19,6 +20,7 @@
 #define THREADS_MAX 64
 #define RANGES_MAX 256
 #define SECRETS_MAX 1000
+#define QUEUES_MAX 1000
 
 const char config_help[] =
     "punctual serve - run the server\n"
@@ -53,6 +55,9 @@ static void read_default_secret(const struct place *at, const struct field *fiel
 static void read_secrets(const struct place *at, const struct field *field, const json_t *value,
                          void *into);
 
+static void read_queues(const struct place *at, const struct field *field, const json_t *value,
+                        void *into);
+
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
 
@@ -65,6 +70,7 @@ static const struct field fields[] = {
     {"allow_targets", read_targets},
     {"signing_secret", read_default_secret},
     {"secrets", read_secrets},
+    {"queues", read_queues},
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
@@ -182,6 +188,9 @@ void config_done(struct config *config)
     for (size_t i = 0; i < config->secret_count; i++)
         free_secret(&config->secrets[i]);
     free(config->secrets);
+    for (size_t i = 0; i < config->queue_count; i++)
+        free(config->queues[i].name);
+    free(config->queues);
     *config = (struct config){0};
 }
 
@@ -501,6 +510,36 @@ static void read_secrets(const struct place *at, const struct field *field, cons
         if (!*name || strlen(name) > 100)
             faults_add(at->faults, below.pointer, "must have a name of 1 to 100 bytes");
         read_secret(&below, name, member, into);
+    }
+}
+
+static const struct field queue_fields[] = {
+    {"max_running", decode_int, offsetof(struct queue_limit, max_running), 1, 1000000},
+};
+
+static void read_queues(const struct place *at, const struct field *field, const json_t *value,
+                        void *into)
+{
+    struct config *config = into;
+    const char *name;
+    json_t *member;
+    char pointer[POINTER_MAX];
+    (void)field;
+    if (!decode_is(at, value, JSON_OBJECT,
+                   "an object from names to limits such as {\"emails\": {\"max_running\": 20}}"))
+        return;
+    if (json_object_size(value) > QUEUES_MAX) {
+        faults_add(at->faults, at->pointer, "must have at most %d queues", QUEUES_MAX);
+        return;
+    }
+    config->queues = memory_array(json_object_size(value), sizeof *config->queues);
+    json_object_foreach((json_t *)value, name, member)
+    {
+        struct place below = place_below(at, name, pointer);
+        struct queue_limit *limit = &config->queues[config->queue_count++];
+        task_check_name(name, below.pointer, at->faults); // the rules are the same
+        limit->name = memory_text(name);
+        decode_object(&below, queue_fields, COUNT(queue_fields), member, limit);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "base/logline.h"
 #include "core/fault.h"
 #include "dispatch/dispatch.h"
+#include "scheduler/scheduler.h"
 
 struct config {
     char *address; // "127.0.0.1", "::1", "0.0.0.0"; never a name
@@ -29,6 +30,8 @@ struct config {
     size_t secret_count;
     int threads; // of the front
     int64_t drain_us;
+    struct queue_limit *queues;
+    size_t queue_count;
     enum level log_level;
 };
 
