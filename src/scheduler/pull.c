@@ -377,7 +377,8 @@ void answer_queues(struct scheduler *s, wall now, struct message *m)
         return;
     }
     collect(s, m, &list);
-    qsort(list.items, list.count, sizeof *list.items, by_name);
+    if (list.count)
+        qsort(list.items, list.count, sizeof *list.items, by_name);
     writer_object(&w);
     writer_key(&w, "queues");
     writer_array(&w);
