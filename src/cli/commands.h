@@ -24,5 +24,6 @@ COMMAND(resume);
 COMMAND(cancel);
 COMMAND(retry);
 COMMAND(rollback);
+COMMAND(queues);
 COMMAND(events);
 COMMAND(version);
