@@ -118,6 +118,8 @@ static void explain(struct scheduler *s, const struct flight *flight, const stru
     } else if (!current) {
         say(v, STATUS_STALE, "fence %lld is stale: the newest is %lld", (long long)said->fence,
             (long long)run.fence);
+    } else if (flight && !flight->lease && flight->task->completion == COMPLETION_CALLBACK) {
+        say(v, STATUS_STALE, "the run is not open yet: its endpoint has not answered 202");
     } else if (flight && !flight->lease) {
         say(v, STATUS_STALE, "nobody has a lease of this run: the server itself carries it out");
     } else {
