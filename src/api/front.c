@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "api/auth.h"
+#include "api/leases.h"
 #include "api/media.h"
 #include "api/query.h"
 #include "api/streams.h"
@@ -219,6 +220,8 @@ static enum MHD_Result serve(struct request *r)
 {
     if (r->replied) {
         await_burst(r->service);
+        if (r->message->kind == MESSAGE_LEASE && lease_client_is_gone(r))
+            lease_give_back(r);
         request_take_reply(r);
     } else if (r->answer.code == 0 && !r->match.route)
         answer_options(r);
@@ -260,7 +263,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)context, (void)connection, (void)why;
+    (void)context, (void)connection;
+    if (*state && why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        lease_give_back(*state);
     request_free(*state);
     *state = NULL;
 }

@@ -43,5 +43,16 @@ void run_get(struct request *r);
 void run_post(struct request *r);
 void run_cancel(struct request *r);
 void run_retry(struct request *r);
+// queues.c
+void queues_list(struct request *r);
+void queue_get(struct request *r);
+void queue_lease(struct request *r);
+// leases.c
+void leases_heartbeat(struct request *r);
+void leases_complete(struct request *r);
+void leases_fail(struct request *r);
+void leases_release(struct request *r);
+void run_complete(struct request *r);
+void run_heartbeat(struct request *r);
 // batch.c
 void batch_post(struct request *r);

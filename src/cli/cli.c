@@ -50,6 +50,10 @@ static const struct command commands[] = {
      "make an earlier revision of a task the newest", rollback_run, rollback_options, NULL,
      "punctual rollback nightly-invoices\n"
      "punctual rollback nightly-invoices --revision 3 --note \"wrong endpoint\"\n"},
+    {"queues", "queues", "what waits in the queues, and who works", queues_run, queues_options,
+     NULL,
+     "punctual queues\n"
+     "punctual queues --json | jq '.queues[] | select(.due > 100)'\n"},
     {"events", "events [--task NAME] [--after ID]", "follow what happens, a line each", events_run,
      events_options,
      "Connects again by itself and misses nothing. Times are UTC. With --json one object per line. "

@@ -24,6 +24,7 @@ COMMAND(resume);
 COMMAND(cancel);
 COMMAND(retry);
 COMMAND(rollback);
+COMMAND(queues);
 COMMAND(events);
 COMMAND(audit);
 COMMAND(version);

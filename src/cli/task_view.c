@@ -65,7 +65,8 @@ static void show_schedules(struct screen *screen, const json_t *definition)
 
 static void show_target(struct screen *screen, const json_t *definition)
 {
-    const json_t *http = field(definition, "http"), *command = field(definition, "command");
+    const json_t *http = field(definition, "http"), *command = field(definition, "command"),
+                 *queue = field(definition, "queue");
     struct buffer text;
     buffer_init(&text, FIELD_MAX);
     if (http) {
@@ -80,8 +81,11 @@ static void show_target(struct screen *screen, const json_t *definition)
             const char *plain = json_string_value(word);
             buffer_format(&text, "%s%s", i ? " " : "", plain ? plain : "?");
         }
+    } else if (queue) {
+        const char *name = field_text(queue, "name");
+        buffer_text(&text, name ? name : "?");
     }
-    screen_field(screen, http ? "http" : "command", buffer_string(&text));
+    screen_field(screen, http ? "http" : queue ? "queue" : "command", buffer_string(&text));
     buffer_done(&text);
 }
 
@@ -104,7 +108,10 @@ static void show_policies(struct screen *screen, const json_t *definition)
     int64_t attempts = field_int(retry, "max_attempts");
     struct buffer text;
     buffer_init(&text, FIELD_MAX);
-    buffer_format(&text, "%s each; ", timeout ? timeout : "30s");
+    if (!timeout && field(definition, "queue"))
+        buffer_text(&text, "as long as its lease; ");
+    else
+        buffer_format(&text, "%s each; ", timeout ? timeout : "30s");
     if (attempts == 1)
         buffer_text(&text, "one attempt");
     else
@@ -112,8 +119,8 @@ static void show_policies(struct screen *screen, const json_t *definition)
                       attempts > 0 ? attempts : 3, backoff ? backoff : "exponential",
                       initial ? initial : "5s", most ? most : "10m");
     screen_field(screen, "timeout", buffer_string(&text));
-    static const char *const others[] = {"overlap", "catch_up", "priority", "max_running",
-                                         "rate_limit"};
+    static const char *const others[] = {"completion", "overlap",     "catch_up",
+                                         "priority",   "max_running", "rate_limit"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const json_t *value = field(definition, others[i]);
         if (!value)

@@ -19,7 +19,7 @@ enum attempt_outcome {
     ATTEMPT_BROKEN,      // the connection broke after the request went out: unknown
     ATTEMPT_REFUSED,     // never tried: the target is not allowed, or the command cannot be started
     ATTEMPT_CANCELED,    // stopped on request
-    ATTEMPT_LOST,        // the server stopped in the middle: unknown
+    ATTEMPT_LOST,        // the server stopped in the middle, or a lease ran out: unknown
     ATTEMPT_OUTCOME_COUNT
 };
 const char *attempt_outcome_text(enum attempt_outcome outcome); // "succeeded", "timed_out", ...
@@ -48,6 +48,8 @@ struct attempt {
     size_t response_size;
     int64_t retry_after_us; // what the endpoint asked for; not stored
     bool gone;              // the endpoint answered 410; not stored
+    bool open;              // answered 202, and a call back will end it: not over yet; not stored
+    bool final;             // whoever tried it says that trying again is no use; not stored
 };
 void attempt_init(struct attempt *a); // everything unknown
 void attempt_done(struct attempt *a);

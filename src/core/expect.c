@@ -246,6 +246,7 @@ bool expect_met(const struct expect *expect, enum target_kind kind, const struct
     static check *const checks[][4] = {
         [TARGET_HTTP] = {status_met, headers_met, json_met, duration_met},
         [TARGET_COMMAND] = {exit_code_met, json_met, duration_met},
+        [TARGET_QUEUE] = {json_met, duration_met},
     };
     struct explanation explanation = {why, size};
     for (size_t i = 0; i < 4 && checks[kind][i]; i++)

@@ -29,6 +29,13 @@ void message_free(struct message *message)
     }
     free(message->wishes);
     free(message->key);
+    free(message->lease.worker);
+    for (size_t i = 0; i < message->lease_count; i++)
+        attempt_done(&message->leases[i].attempt);
+    free(message->leases);
+    for (size_t i = 0; i < message->queue_count; i++)
+        free(message->queues[i].name);
+    free(message->queues);
     attempt_done(&message->attempt);
     buffer_done(&message->reply.body);
     free(message);

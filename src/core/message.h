@@ -27,6 +27,9 @@ enum message_kind {
     MESSAGE_CREATE_RUNS, // wishes, batch, key
     MESSAGE_CANCEL_RUN,  // run, author, note
     MESSAGE_RETRY_RUN,   // run, author, note, key
+    MESSAGE_LEASE,       // name (the queue), lease: a worker waits for runs
+    MESSAGE_LEASE_WORD,  // word, leases, single: what those who hold leases say about them
+    MESSAGE_QUEUES,      // name (NULL: all), queues
     MESSAGE_METRICS,     // nothing
     MESSAGE_REPORT,      // from the dispatcher: attempt
     MESSAGE_DRAINED,     // from the dispatcher: nothing runs any more
@@ -45,6 +48,27 @@ struct wish {            // one run that somebody asks for
     wall due_at;       // WALL_NONE: now
     bool has_priority; // `priority` rather than the task's own
     int priority;
+};
+
+struct lease_wish { // a worker's request for runs of a queue
+    int max;
+    int64_t wait_us, length_us;
+    char *worker; // its name, NULL where not said
+    steady until; // the scheduler's own: when it is answered empty
+};
+
+enum lease_word { WORD_HEARTBEAT, WORD_COMPLETE, WORD_FAIL, WORD_RELEASE, LEASE_WORD_COUNT };
+
+struct lease_row {          // of one run that somebody has the lease of
+    struct attempt attempt; // run and fence; and what is said: response (the result), error, ...
+    int64_t extend_us;      // of a heartbeat; -1: as long as the lease was asked for
+};
+
+struct queue_load { // what the store knows of a queue
+    uint64_t lane;
+    char *name;
+    int64_t due, scheduled; // scheduled: not due yet
+    wall oldest;            // due_at of the oldest that is due; WALL_NONE: none is
 };
 
 struct reply {
@@ -75,6 +99,16 @@ struct message {
     run_id run;
     char *key;            // Idempotency-Key, NULL: none
     uint64_t fingerprint; // of method, route and body, to tell a repeat from another request
+
+    struct lease_wish lease;
+    enum lease_word word;
+    struct lease_row *leases; // what is said; for MESSAGE_LEASE: what was handed out, filled by the
+                              // scheduler
+    size_t lease_count;
+    bool single;     // about one run, answered with it and not with a row
+    bool unanswered; // nobody waits for the reply: the scheduler frees it
+    struct queue_load *queues;
+    size_t queue_count;
 
     struct attempt attempt; // MESSAGE_REPORT
 

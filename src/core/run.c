@@ -214,6 +214,8 @@ struct verdict run_after_attempt(const struct retry *retry, const struct attempt
     } else if (a->gone) {
         // RFC 9110, 15.5.11, and Standard Webhooks 1.0: the endpoint wants no more of this.
         snprintf(verdict.reason, sizeof verdict.reason, "refused for good: %s", error);
+    } else if (a->final) {
+        snprintf(verdict.reason, sizeof verdict.reason, "given up for good: %s", error);
     } else if (a->outcome == ATTEMPT_REFUSED) {
         snprintf(verdict.reason, sizeof verdict.reason, "cannot be tried: %s", error);
     } else if (a->number >= retry->max_attempts) {

@@ -45,6 +45,7 @@ void target_done(struct target *target)
     pairs_free(target->command.env, target->command.env_count);
     free(target->command.cwd);
     free(target->command.stdin_text);
+    free(target->queue.name);
     *target = (struct target){0};
 }
 
@@ -327,6 +328,42 @@ void target_read_command(const struct place *at, const struct field *field, cons
                       target);
 }
 
+// --- queue ---
+
+static void read_queue_name(const struct place *at, const struct field *field, const json_t *value,
+                            void *into)
+{
+    (void)field;
+    struct target *target = into;
+    struct faults told = {0};
+    if (!decode_is(at, value, JSON_STRING, "a name such as \"emails\""))
+        return;
+    if (task_check_name(json_string_value(value), "", &told) == STATUS_OK) {
+        free(target->queue.name);
+        target->queue.name = memory_text(json_string_value(value));
+    } else {
+        faults_add(at->faults, at->pointer,
+                   "\"%.60s\" is no queue name: write 1 to %d of a-z, 0-9, '.', '_' and '-', a "
+                   "letter or digit first",
+                   json_string_value(value), TASK_NAME_MAX);
+    }
+    faults_done(&told);
+}
+
+static const struct field queue_fields[] = {{"name", read_queue_name, .required = true}};
+
+void target_read_queue(const struct place *at, const struct field *field, const json_t *value,
+                       void *into)
+{
+    struct target *target = (struct target *)((char *)into + field->offset);
+    target->kind = TARGET_QUEUE;
+    if (json_is_string(value))
+        faults_add(at->faults, at->pointer, "must be an object: write {\"name\": \"%.100s\"}",
+                   json_string_value(value));
+    else
+        decode_object(at, queue_fields, sizeof queue_fields / sizeof *queue_fields, value, target);
+}
+
 // --- canonical text ---
 
 void pairs_write(struct writer *w, const struct pair *pairs, size_t count)
@@ -392,20 +429,38 @@ static void write_command(struct writer *w, const struct target *target)
     writer_end_object(w);
 }
 
+static void write_queue(struct writer *w, const struct target *target)
+{
+    writer_object(w);
+    writer_key(w, "name");
+    writer_text(w, target->queue.name);
+    writer_end_object(w);
+}
+
 void target_write(struct writer *w, const struct target *target)
 {
-    writer_key(w, target->kind == TARGET_HTTP ? "http" : "command");
-    if (target->kind == TARGET_HTTP)
-        write_http(w, target);
-    else
-        write_command(w, target);
+    static const struct {
+        const char *key;
+        void (*write)(struct writer *w, const struct target *target);
+    } kinds[] = {[TARGET_HTTP] = {"http", write_http},
+                 [TARGET_COMMAND] = {"command", write_command},
+                 [TARGET_QUEUE] = {"queue", write_queue}};
+    writer_key(w, kinds[target->kind].key);
+    kinds[target->kind].write(w, target);
+}
+
+uint64_t queue_lane(const char *name)
+{
+    return hash_bytes(name, strlen(name)) | LANE_QUEUE;
 }
 
 uint64_t target_lane(const struct target *target)
 {
     char origin[ORIGIN_TEXT], why[160];
+    if (target->kind == TARGET_QUEUE)
+        return queue_lane(target->queue.name);
     if (target->kind == TARGET_COMMAND ||
         url_origin(target->http.url, origin, why, sizeof why) != STATUS_OK)
-        return hash_bytes("command", strlen("command"));
-    return hash_bytes(origin, strlen(origin));
+        return hash_bytes("command", strlen("command")) & ~LANE_QUEUE;
+    return hash_bytes(origin, strlen(origin)) & ~LANE_QUEUE;
 }

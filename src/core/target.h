@@ -12,19 +12,22 @@
 #include "core/decode.h"
 #include "core/task.h"
 
-// Reading functions for the rows "http" and "command"; `field->offset` leads to a struct target,
-// which is set only when everything is right. `kind` is set in any case, so that later checks know
-// which was meant.
+// Reading functions for the rows "http", "command" and "queue"; `field->offset` leads to a struct
+// target, which is set only when everything is right. `kind` is set in any case, so that later
+// checks know which was meant.
 void target_read_http(const struct place *at, const struct field *field, const json_t *value,
                       void *into);
 void target_read_command(const struct place *at, const struct field *field, const json_t *value,
                          void *into);
+void target_read_queue(const struct place *at, const struct field *field, const json_t *value,
+                       void *into);
 void target_done(struct target *target);
 
-// {"http": {...}} or {"command": ...} as one member of an open object.
+// {"http": {...}}, {"command": ...} or {"queue": {...}} as one member of an open object.
 void target_write(struct writer *w, const struct target *target);
-// Targets with the same number share an endpoint.
+// Targets with the same number share an endpoint, or are the same queue.
 uint64_t target_lane(const struct target *target);
+uint64_t queue_lane(const char *name);
 
 // {"Name": "value"}: sorted by name, so that the order of writing makes no difference. Frees what
 // stood there before.

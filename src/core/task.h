@@ -22,7 +22,10 @@
 #define TASK_PAYLOAD_MAX (256 << 10)
 #define TASK_DEFINITION_MAX (512 << 10)
 
-enum target_kind { TARGET_HTTP, TARGET_COMMAND };
+enum target_kind { TARGET_HTTP, TARGET_COMMAND, TARGET_QUEUE };
+
+// The bit of a lane's number that tells a queue from an endpoint.
+#define LANE_QUEUE (UINT64_C(1) << 63)
 
 struct pair { // a header, or an environment variable
     char *name, *value;
@@ -44,7 +47,13 @@ struct target {
         char *cwd;        // NULL: the server's
         char *stdin_text; // NULL: the payload, if any
     } command;
+    struct {
+        char *name; // as a task's; workers take the runs
+    } queue;
 };
+
+// What ends an attempt over HTTP: the response, or a call back after a 202.
+enum completion { COMPLETION_RESPONSE, COMPLETION_CALLBACK };
 
 enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
 
@@ -91,7 +100,8 @@ struct task {
     struct target target;
     char *payload; // JSON text, or NULL
     size_t payload_size;
-    int64_t timeout_us; // 30s where not said; at most 24h
+    int64_t timeout_us; // 30s where not said; at most 24h; 0: none, for a queue where not said
+    enum completion completion; // by the response where not said
     struct retry retry;
     struct expect expect;
     struct runbook runbook;
@@ -101,7 +111,7 @@ struct task {
     char *
         signing_secret; // the name of a secret in the server's configuration; NULL: the default one
     uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
-                   // "command"
+                   // "command", or of the queue's name with LANE_QUEUE set
 };
 
 struct task *task_hold(struct task *task); // one more reference

@@ -44,6 +44,7 @@ static void read_timezone(const struct place *at, const struct field *field, con
                           void *into);
 
 static const char *const backoffs[] = {"exponential", "linear", "fixed", NULL};
+static const char *const completions[] = {"response", "callback", NULL};
 
 static const struct field retry_fields[] = {
     {"max_attempts", decode_int, offsetof(struct retry, max_attempts), 1, 100},
@@ -110,6 +111,8 @@ static const struct field task_fields[] = {
     {"schedule", read_schedules},
     {"http", target_read_http, offsetof(struct task, target)},
     {"command", target_read_command, offsetof(struct task, target)},
+    {"queue", target_read_queue, offsetof(struct task, target)},
+    {"completion", decode_choice, offsetof(struct task, completion), .more = completions},
     {"payload", read_payload},
     TIMEOUT,
     RETRY,
@@ -122,7 +125,6 @@ static const struct field task_fields[] = {
     // The design's, and of later versions.
     {"overlap", decode_later},
     {"catch_up", decode_later},
-    {"queue", decode_later},
     {"deadline", decode_later},
     {"delivery", decode_later},
 };
@@ -169,17 +171,26 @@ static void check_retry(const struct place *at, const json_t *value, const struc
 // False unless there is exactly one target.
 static bool check_target(const struct place *at, const json_t *value)
 {
-    const json_t *http = json_object_get(value, "http"),
-                 *command = json_object_get(value, "command");
+    static const char *const targets[] = {"http", "command", "queue"};
+    const char *first = NULL;
     char pointer[POINTER_MAX];
-    if (http && command)
-        faults_add(at->faults, place_below(at, "command", pointer).pointer,
-                   "a task has one target: keep http or command, not both");
-    else if (!http && !command && !json_object_get(value, "queue"))
+    bool one = true;
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        if (!json_object_get(value, targets[i]))
+            continue;
+        if (first) {
+            faults_add(at->faults, place_below(at, targets[i], pointer).pointer,
+                       "a task has one target: keep %s or %s, not both", first, targets[i]);
+            one = false;
+        } else {
+            first = targets[i];
+        }
+    }
+    if (!first)
         faults_add(at->faults, at->pointer,
-                   "does not say what to do: add http, {\"url\": \"https://...\"}, or command, "
-                   "[\"program\", \"argument\"]");
-    return !http != !command;
+                   "does not say what to do: add http, {\"url\": \"https://...\"}, command, "
+                   "[\"program\", \"argument\"], or queue, {\"name\": \"emails\"}");
+    return first && one;
 }
 
 // What belongs to the other kind of target is a fault where the task itself says it, and is dropped
@@ -192,7 +203,11 @@ static void check_fit(const struct place *at, const json_t *value, struct task *
     } rows[] = {{"expect", "status", TARGET_HTTP},
                 {"expect", "headers", TARGET_HTTP},
                 {"expect", "exit_code", TARGET_COMMAND},
-                {NULL, "signing_secret", TARGET_HTTP}};
+                {NULL, "signing_secret", TARGET_HTTP},
+                {NULL, "completion", TARGET_HTTP}};
+    static const char *const kinds[] = {[TARGET_HTTP] = "an http target",
+                                        [TARGET_COMMAND] = "a command",
+                                        [TARGET_QUEUE] = "a queue"};
     char pointer[POINTER_MAX];
     for (size_t i = 0; i < COUNT(rows); i++) {
         const json_t *part = rows[i].part ? json_object_get(value, rows[i].part) : value;
@@ -201,18 +216,25 @@ static void check_fit(const struct place *at, const json_t *value, struct task *
         struct place below = rows[i].part ? place_below(at, rows[i].part, pointer) : *at;
         below = place_below(&below, rows[i].name, pointer);
         faults_add(at->faults, below.pointer, "is for %s, and this task has %s: take it out",
-                   rows[i].kind == TARGET_HTTP ? "an http target" : "a command",
-                   rows[i].kind == TARGET_HTTP ? "a command" : "an http target");
+                   kinds[rows[i].kind], kinds[task->target.kind]);
     }
-    if (task->target.kind == TARGET_HTTP) {
+    if (task->target.kind != TARGET_COMMAND)
         task->expect.exit_code = task_plain.expect.exit_code;
+    if (task->target.kind == TARGET_HTTP)
         return;
-    }
     task->expect.status_least = task_plain.expect.status_least;
     task->expect.status_most = task_plain.expect.status_most;
     pairs_free(task->expect.headers, task->expect.header_count);
     task->expect.headers = NULL;
     task->expect.header_count = 0;
+}
+
+// How long a worker may take is its lease's matter, unless somebody says more.
+static void free_of_timeout(const json_t *value, const json_t *defaults, struct task *task)
+{
+    if (task->target.kind == TARGET_QUEUE && !json_object_get(value, "timeout") &&
+        !json_object_get(defaults, "timeout"))
+        task->timeout_us = 0;
 }
 
 // The payload and a text of the target's own would go to the same place.
@@ -269,6 +291,7 @@ enum status task_decode(const char *name, const json_t *value, const json_t *def
         if (check_target(&at, value))
             check_fit(&at, value, &draft.task);
         check_payload(&at, &draft.task);
+        free_of_timeout(value, defaults, &draft.task);
     }
     if (faults->count == before)
         task = draft_take(&draft, name, &at);

@@ -150,7 +150,10 @@ void task_encode(const struct task *task, struct buffer *to)
         writer_key(&w, "payload");
         writer_raw(&w, task->payload, task->payload_size);
     }
-    write_duration(&w, "timeout", task->timeout_us, task_plain.timeout_us);
+    write_duration(&w, "timeout", task->timeout_us,
+                   task->target.kind == TARGET_QUEUE ? 0 : task_plain.timeout_us);
+    if (task->completion == COMPLETION_CALLBACK)
+        write_member_text(&w, "completion", "callback");
     WRITE_PART(&w, "retry", write_retry, &task->retry);
     WRITE_PART(&w, "expect", write_expect, &task->expect);
     WRITE_PART(&w, "runbook", write_runbook, &task->runbook);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "core/task.h"
 
 void lanes_init(struct lanes *lanes, int limit)
 {
@@ -41,7 +42,8 @@ static struct lane *lane_at(struct lanes *lanes, uint64_t key)
 
 static void enter_ring(struct lanes *lanes, struct lane *lane)
 {
-    if (lane->in_ring || !lane->ready.heap.count || lane->running >= lane->most)
+    if (lane->key & LANE_QUEUE || lane->in_ring || !lane->ready.heap.count ||
+        lane->running >= lane->most)
         return;
     lane->in_ring = true;
     lane->next = NULL;
@@ -72,19 +74,25 @@ static void forget_if_idle(struct lanes *lanes, struct lane *lane)
     lane_free(lane);
 }
 
+static size_t *count_of(struct lanes *lanes, uint64_t key)
+{
+    return key & LANE_QUEUE ? &lanes->queued : &lanes->ready;
+}
+
 // How many of a priority one lane may hold: plenty, until the lanes together hold too much.
 static size_t most_held(const struct lanes *lanes)
 {
     if (!lanes->held_most)
         return SIZE_MAX;
-    return lanes->ready < lanes->held_most ? lanes->held_most / 2 : lanes->held_most / 500 + 1;
+    bool plenty = lanes->ready + lanes->queued < lanes->held_most;
+    return plenty ? lanes->held_most / 2 : lanes->held_most / 500 + 1;
 }
 
 bool lane_add(struct lanes *lanes, uint64_t key, wall due_at, run_id run, int priority)
 {
     struct lane *lane = lane_at(lanes, key);
     bool held = waiting_add(&lane->ready, due_at, run, priority, most_held(lanes));
-    lanes->ready += held;
+    *count_of(lanes, key) += held;
     lanes->hungry |= waiting_hungry(&lane->ready) != 0;
     enter_ring(lanes, lane);
     return held;
@@ -108,6 +116,31 @@ bool lanes_take(struct lanes *lanes, run_id *ret_run, uint64_t *ret_key)
         forget_if_idle(lanes, lane);
     }
     return false;
+}
+
+bool lane_take(struct lanes *lanes, uint64_t key, run_id *ret_run)
+{
+    struct lane *lane = map_get(&lanes->by_key, key);
+    struct heap_entry entry;
+    if (!lane || !waiting_take(&lane->ready, &entry))
+        return false;
+    --*count_of(lanes, key);
+    lanes->hungry |= waiting_hungry(&lane->ready) != 0;
+    *ret_run = (run_id){(int64_t)entry.order};
+    forget_if_idle(lanes, lane);
+    return true;
+}
+
+int lane_running(const struct lanes *lanes, uint64_t key)
+{
+    const struct lane *lane = map_get(&lanes->by_key, key);
+    return lane ? lane->running : 0;
+}
+
+bool lane_has_ready(const struct lanes *lanes, uint64_t key)
+{
+    const struct lane *lane = map_get(&lanes->by_key, key);
+    return lane && lane->ready.heap.count > 0;
 }
 
 void lane_started(struct lanes *lanes, uint64_t key)

@@ -122,6 +122,15 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
                     "From the instant a run was due to its claim.", to);
     histogram_write(&metrics->commit, "punctual_commit_seconds",
                     "How long turns took, with their commit.", to);
+    single(to, "punctual_workers_waiting", "gauge", "Workers that wait for runs of a queue.",
+           (double)s->queues.waiting);
+    single(to, "punctual_leases", "gauge",
+           "Runs that workers have leased or endpoints will call back about.",
+           (double)s->leases.count);
+    single(to, "punctual_leases_total", "counter", "Leases that were given.",
+           (double)s->leases.granted);
+    single(to, "punctual_leases_expired_total", "counter", "Leases that ran out.",
+           (double)s->leases.expired);
     single(to, "punctual_running", "gauge", "Attempts under way.", (double)s->flights.count);
     single(to, "punctual_waiting_for_endpoint", "gauge",
            "Runs that are due and wait for room at their endpoint.", (double)s->lanes.ready);

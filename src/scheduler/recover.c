@@ -12,6 +12,9 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     enum status status = known_definition(&s->known, run->revision_id, &task);
     if (status != STATUS_OK)
         return status;
+    status = resume_lease(s, now, run, task);
+    if (status != STATUS_NOT_FOUND) // somebody else works on it, and goes on doing so
+        return status;
     struct message *m = message_new(MESSAGE_REPORT);
     m->task = task_hold(task);
     m->attempt.run = run->id;

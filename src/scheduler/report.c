@@ -27,10 +27,12 @@ static void pause_if_gone(struct scheduler *s, wall now, const struct attempt *a
         went_well(s, pause_task(s, now, known, "punctual", "the endpoint answered 410 Gone"));
 }
 
-static void count_attempt(struct metrics *metrics, const struct attempt *attempt)
+static void count_attempt(struct metrics *metrics, const struct attempt *attempt,
+                          const struct task *task)
 {
     metrics->attempts[attempt->outcome]++;
-    if (attempt->lateness_us >= 0)
+    // How long a run waits for a worker says nothing about this server's punctuality.
+    if (attempt->lateness_us >= 0 && task->target.kind != TARGET_QUEUE)
         histogram_add(&metrics->lateness, attempt->lateness_us);
     if (attempt->response_time_us >= 0)
         histogram_add(&metrics->response_time, attempt->response_time_us);
@@ -42,7 +44,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
     bury_if_deleted(s, task_id, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
-    count_attempt(&s->metrics, attempt);
+    count_attempt(&s->metrics, attempt, task);
     event_attempt(&s->journal, task->name, attempt);
     if (status == STATUS_CONFLICT)
         return; // ended meanwhile, by a cancel: the attempt is recorded, and final stays final
@@ -62,15 +64,19 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     pause_if_gone(s, now, attempt, task_id);
 }
 
-void take_report(struct scheduler *s, wall now, struct message *m)
+bool take_report(struct scheduler *s, wall now, struct message *m)
 {
-    struct flight *flight = map_remove(&s->flights, (uint64_t)m->attempt.run.value);
-    if (!flight)
-        return; // cannot be: every order has one report
+    struct flight *flight = map_get(&s->flights, (uint64_t)m->attempt.run.value);
+    if (!flight || flight->lease || flight->fence != m->attempt.fence)
+        return false; // a call back came before the answer to the request did: it is over already
+    if (m->attempt.open && !s->broken && keep_open(s, now, flight, &m->attempt))
+        return false;
+    map_remove(&s->flights, (uint64_t)m->attempt.run.value);
     if (!s->broken)
         finish_attempt(s, now, &m->attempt, flight->task, flight->task_id, flight->priority);
     lane_finished(&s->lanes, flight->lane);
     endpoint_saw(s, now, flight, &m->attempt);
     m->task = flight->task; // handed over, for the log
     free(flight);
+    return true;
 }

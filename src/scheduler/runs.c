@@ -209,6 +209,9 @@ static bool find_run(struct scheduler *s, struct message *m, struct run *ret)
 static enum status cancel_running(struct scheduler *s, wall now, const struct run *run,
                                   const struct verdict *verdict)
 {
+    struct flight *flight = map_get(&s->flights, (uint64_t)run->id.value);
+    if (flight && flight->lease)
+        return cancel_lease(s, now, flight, verdict);
     struct attempt attempt;
     attempt_init(&attempt);
     attempt.run = run->id;
@@ -282,6 +285,11 @@ static void retry(struct scheduler *s, wall now, struct message *m, const struct
         run.revision = known->record.revision;
         run.revision_id = known->record.revision_id;
         run.lane = known->task->lane;
+    } else {
+        struct task *task;
+        if (!went_well(s, known_definition(&s->known, run.revision_id, &task)))
+            return;
+        run.lane = task->lane; // of its kind, whichever version made the old run
     }
     if (!went_well(s, add_run(s, &run)))
         return;

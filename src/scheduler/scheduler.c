@@ -36,6 +36,8 @@ static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struc
     [MESSAGE_CREATE_RUNS] = answer_create_runs,
     [MESSAGE_CANCEL_RUN] = answer_cancel_run,
     [MESSAGE_RETRY_RUN] = answer_retry_run,
+    [MESSAGE_LEASE_WORD] = answer_lease_word,
+    [MESSAGE_QUEUES] = answer_queues,
     [MESSAGE_METRICS] = answer_metrics,
 };
 
@@ -53,6 +55,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->ids.last = start.last_run.value;
     s->turn = start.last_turn;
     s->started = now;
+    s->wall_minus_steady_us = options->wall_minus_steady_us;
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
     s->limits.next = WALL_NEVER;
@@ -100,8 +103,11 @@ void scheduler_free(struct scheduler *s)
     void *value;
     for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
         task_drop(((struct flight *)value)->task);
+        lease_free(((struct flight *)value)->lease);
         free(value);
     }
+    leases_done(&s->leases);
+    queues_done(&s->queues);
     free_chain(&s->attempts, free_report_letter);
     free(s->sweeps);
     map_done(&s->flights);
@@ -151,6 +157,21 @@ void send_attempt(struct scheduler *s, struct message *report)
     chain(&s->attempts_end, &report->letter);
 }
 
+void send_reply(struct scheduler *s, struct message *m)
+{
+    chain(&s->replies_end, &m->letter);
+}
+
+steady steady_at(const struct scheduler *s, wall now)
+{
+    return (steady){now.us - s->wall_minus_steady_us};
+}
+
+void scheduler_clock(struct scheduler *s, int64_t wall_minus_steady_us)
+{
+    s->wall_minus_steady_us = wall_minus_steady_us;
+}
+
 void note_run(struct scheduler *s, const struct event_run *event, int64_t task_id)
 {
     event_run(&s->journal, event);
@@ -164,13 +185,22 @@ static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
         inbox = inbox->next;
         s->metrics.messages++;
         if (m->kind == MESSAGE_REPORT) {
-            take_report(s, now, m);
-            send_attempt(s, m);
+            if (take_report(s, now, m))
+                send_attempt(s, m);
+            else
+                message_free(m);
+            continue;
+        }
+        if (m->kind == MESSAGE_LEASE && !s->broken) {
+            take_poll(s, now, m);
             continue;
         }
         if (!s->broken)
             answers[m->kind](s, now, m);
-        chain(&s->replies_end, &m->letter);
+        if (m->unanswered)
+            message_free(m);
+        else
+            send_reply(s, m);
     }
 }
 
@@ -197,6 +227,7 @@ static void undo(struct scheduler *s)
 {
     store_rollback(s->store);
     free_chain(&s->orders, free_order_letter);
+    give_up_polls(s);
     for (struct letter *letter = s->replies; letter; letter = letter->next)
         refuse((struct message *)letter, STATUS_UNAVAILABLE,
                "the store has failed, so nothing was changed; the server is stopping");
@@ -215,10 +246,12 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     if (!s->broken)
         went_well(s, store_begin(s->store));
     sweep_on(s, now);
+    reap_leases(s, now);
     load_cursors(s, now);
     take_messages(s, now, inbox);
     plan_due_occurrences(s, now);
     start_due_runs(s, now);
+    hand_out_runs(s, now);
     keep_journal(s, now);
     keep_house(s, now);
     keep_history(s, now, !inbox && !s->orders);
@@ -258,6 +291,11 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     if (feed_is_wanted(s))
         return now;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
+        next = earlier(next, leases_next(s));
+    next = earlier(next, pull_next(s, now));
+    if (s->stopping)
+        return next;
+    if (s->lanes.first && s->flights.count - s->leases.count < (size_t)s->options.total_limit)
         return now;
     next = earlier(earlier(next, s->limits.next), s->endpoints.next);
     wall first = due_first(&s->due);

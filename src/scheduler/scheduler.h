@@ -13,6 +13,11 @@
 #include "core/pulse.h"
 #include "store/store.h"
 
+struct queue_limit { // of the configuration
+    char *name;
+    int max_running; // 0: none
+};
+
 struct scheduler_options {
     uint64_t seed;           // chance for jitter of backoff
     int64_t claim_ahead_us;  // runs due within this are started now and sent on time
@@ -26,6 +31,10 @@ struct scheduler_options {
     int64_t key_life_us;     // how long an idempotency key is remembered
     // How long, how many and in how large a store ended runs are kept; 0: without end.
     int64_t history_age_us, history_rows, history_bytes;
+    const struct queue_limit *queues;
+    size_t queue_count;
+    int64_t wall_minus_steady_us; // at the start; scheduler_clock tells it later
+    int64_t boot;                 // tells one start of the machine from another; 0: not known
 };
 extern const struct scheduler_options scheduler_defaults;
 
@@ -59,6 +68,9 @@ wall scheduler_next_turn(const struct scheduler *s, wall now);
 // The wall clock was set by `step_us` and shows `now`: what counts steady time (backoff, rates,
 // endpoints that are down) goes on as if it had not been. Between two turns.
 enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_us);
+// How far the wall clock is ahead of the steady one. Said before a turn, so that steps of the wall
+// clock do not touch leases; where it is never said, both are the same.
+void scheduler_clock(struct scheduler *s, int64_t wall_minus_steady_us);
 
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);

@@ -67,12 +67,17 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
                               .occurrence = run->generation ? run->scheduled_for : WALL_NONE,
                               .lane = task->lane,
                               .priority = run->priority,
-                              .task = task_hold(task)};
+                              .task = task_hold(task),
+                              .fence = run->fence + 1,
+                              .in_lane = true};
     map_put(&s->flights, (uint64_t)run->id.value, flight);
     lane_started(&s->lanes, task->lane);
     endpoint_started(s, task->lane, run->id);
     limits_started(s, start_of(run, now), run, task);
-    send_order(s, order_for(run, task));
+    if (task->target.kind == TARGET_QUEUE)
+        hand_out(s, now, run, flight);
+    else
+        send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
     note_run(s,
@@ -100,7 +105,7 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         take_off(s, now, run, task);
 }
 
-static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
+void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane)
 {
     struct run run;
     bool released = limits_arrived(&s->limits, id);
@@ -109,7 +114,10 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    if (pending && !is_swept(s, &run) && run.due_at.us <= until.us)
+    bool due = pending && !is_swept(s, &run) && run.due_at.us <= until.us;
+    if (due && lane & LANE_QUEUE && run.due_at.us > now.us)
+        hold_back(s, &run, lane); // a worker would begin at once: never early
+    else if (due)
         claim(s, now, &run, lane, released);
     run_done(&run);
 }
@@ -129,9 +137,9 @@ void start_due_runs(struct scheduler *s, wall now)
         return;
     run_id run;
     uint64_t lane;
-    for (int i = 0;
-         i < STARTS_A_TURN && !s->broken && s->flights.count < (size_t)s->options.total_limit &&
-         lanes_take(&s->lanes, &run, &lane);
+    for (int i = 0; i < STARTS_A_TURN && !s->broken &&
+                    s->flights.count - s->leases.count < (size_t)s->options.total_limit &&
+                    lanes_take(&s->lanes, &run, &lane);
          i++)
         start_run(s, now, until, run, lane);
 }

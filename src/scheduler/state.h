@@ -3,7 +3,8 @@
  *
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
  * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
- * orders), report.c (what came of them), recover.c (the start), history.c (clearing), metrics.c.
+ * orders), report.c (what came of them), recover.c (the start), history.c (clearing), metrics.c;
+ * lease.h has what workers and call backs need.
  */
 #pragma once
 
@@ -16,10 +17,11 @@
 #include "scheduler/endpoint.h"
 #include "scheduler/known.h"
 #include "scheduler/lane.h"
+#include "scheduler/lease.h"
 #include "scheduler/limits.h"
 #include "scheduler/scheduler.h"
 
-// A run that is with the dispatcher.
+// A run that is with the dispatcher, or that somebody else has the lease of.
 struct flight {
     run_id run;
     int64_t task_id; // 0: a one-off
@@ -27,6 +29,9 @@ struct flight {
     uint64_t lane;
     int priority;
     struct task *task; // a reference: the definition this attempt was made with
+    int64_t fence;
+    bool in_lane;        // counts as running in its lane
+    struct lease *lease; // NULL: with the dispatcher
 };
 
 // Reading again what is due by now, for lines that had left it out (feed.c).
@@ -76,6 +81,9 @@ struct scheduler {
     struct known known;
     struct sweep *sweeps; // in the order they came: see sweep.c
     size_t sweep_count;
+    int64_t wall_minus_steady_us;
+    struct leases leases;
+    struct queues queues;
 
     // of the turn under way
     struct buffer journal;
@@ -102,6 +110,8 @@ void refuse(struct message *m, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void send_order(struct scheduler *s, struct order *order);
 void send_attempt(struct scheduler *s, struct message *report);
+void send_reply(struct scheduler *s, struct message *m);
+steady steady_at(const struct scheduler *s, wall now);
 // Tells the journal and the metrics that a run has entered a state.
 void note_run(struct scheduler *s, const struct event_run *event, int64_t task_id);
 
@@ -160,8 +170,10 @@ void feed_lines(struct scheduler *s, wall now);
 bool feed_is_wanted(const struct scheduler *s);
 void feed_moved_task(struct scheduler *s, int64_t task);
 void feed_done(struct feed *feed);
+void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane);
 // report.c
-void take_report(struct scheduler *s, wall now, struct message *m);
+// True where the attempt is over, and to be logged.
+bool take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
                     int64_t task_id, int priority);
 // recover.c

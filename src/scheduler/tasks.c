@@ -33,6 +33,36 @@ static enum status create_task(struct scheduler *s, wall now, struct task_record
     return status;
 }
 
+// Its runs that wait are noted again: fallen due while it was paused, or gone to another lane.
+static void note_held_runs(struct scheduler *s, int64_t task)
+{
+    struct due_row rows[NOTED_AT_ONCE];
+    run_id after = {0};
+    size_t count = NOTED_AT_ONCE;
+    while (count == NOTED_AT_ONCE) {
+        if (!went_well(s,
+                       store_load_due_of_task(s->store, task, after, NOTED_AT_ONCE, rows, &count)))
+            return;
+        for (size_t i = 0; i < count; i++) {
+            due_add(&s->due, &rows[i]);
+            after = rows[i].run;
+        }
+    }
+}
+
+// Nobody takes a run out of a queue that its task has left, so what waits goes where the task went.
+static enum status follow_to_queue(struct scheduler *s, int64_t task, const struct task *before,
+                                   const struct task *after)
+{
+    bool queue = before->lane & LANE_QUEUE || after->lane & LANE_QUEUE;
+    if (!queue || before->lane == after->lane)
+        return STATUS_OK;
+    enum status status = store_move_runs(s->store, task, after->lane);
+    if (status == STATUS_OK)
+        note_held_runs(s, task);
+    return status;
+}
+
 static enum status edit_task(struct scheduler *s, wall now, struct task_record *record,
                              const struct task *before, struct task *task, const struct edit *edit)
 {
@@ -50,6 +80,8 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
         status = plan_task(s, now, record, task);
     if (before->lane != task->lane)
         feed_moved_task(s, record->id);
+    if (status == STATUS_OK)
+        status = follow_to_queue(s, record->id, before, task);
     if (status == STATUS_OK)
         limits_changed(s, now, record->id, before, task);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
@@ -295,23 +327,6 @@ void answer_pause(struct scheduler *s, wall now, struct message *m)
         !went_well(s, pause_task(s, now, known, m->author, m->note)))
         return;
     reply_with_task(s, now, m, known);
-}
-
-// Its runs that fell due meanwhile are noted again.
-static void note_held_runs(struct scheduler *s, int64_t task)
-{
-    struct due_row rows[NOTED_AT_ONCE];
-    run_id after = {0};
-    size_t count = NOTED_AT_ONCE;
-    while (count == NOTED_AT_ONCE) {
-        if (!went_well(s,
-                       store_load_due_of_task(s->store, task, after, NOTED_AT_ONCE, rows, &count)))
-            return;
-        for (size_t i = 0; i < count; i++) {
-            due_add(&s->due, &rows[i]);
-            after = rows[i].run;
-        }
-    }
 }
 
 void answer_resume(struct scheduler *s, wall now, struct message *m)

@@ -104,6 +104,7 @@ static void turn(struct back *back, struct letter *inbox)
     struct outbox out;
     wall now = wall_now();
     steady before = steady_now();
+    scheduler_clock(back->parts.scheduler, now.us - before.us);
     enum status status = scheduler_turn(back->parts.scheduler, now, inbox, &out);
     steady after = steady_now();
     hand_on(back, now, &out);

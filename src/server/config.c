@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "core/decode.h"
+#include "core/task.h"
 #include "core/yaml.h"
 #include "dispatch/signature.h"
 #include "server/bytes.h"
@@ -20,6 +21,7 @@
 #define THREADS_MAX 64
 #define RANGES_MAX 256
 #define SECRETS_MAX 1000
+#define QUEUES_MAX 1000
 
 const char config_help[] =
     "punctual serve - run the server\n"
@@ -73,6 +75,8 @@ static const struct field history_fields[] = {
      .more = &history_bytes},
 };
 static const struct field_table history_table = {history_fields, COUNT(history_fields)};
+static void read_queues(const struct place *at, const struct field *field, const json_t *value,
+                        void *into);
 
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
@@ -93,6 +97,7 @@ static const struct field fields[] = {
     {"allow_targets", read_targets},
     {"signing_secret", read_default_secret},
     {"secrets", read_secrets},
+    {"queues", read_queues},
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
     {"history", decode_fields, offsetof(struct config, history), .more = &history_table},
@@ -215,6 +220,9 @@ void config_done(struct config *config)
     for (size_t i = 0; i < config->secret_count; i++)
         free_secret(&config->secrets[i]);
     free(config->secrets);
+    for (size_t i = 0; i < config->queue_count; i++)
+        free(config->queues[i].name);
+    free(config->queues);
     *config = (struct config){0};
 }
 
@@ -560,6 +568,36 @@ static void read_history_limit(const struct place *at, const struct field *field
         return;
     }
     *(int64_t *)((char *)into + field->offset) = n;
+}
+
+static const struct field queue_fields[] = {
+    {"max_running", decode_int, offsetof(struct queue_limit, max_running), 1, 1000000},
+};
+
+static void read_queues(const struct place *at, const struct field *field, const json_t *value,
+                        void *into)
+{
+    struct config *config = into;
+    const char *name;
+    json_t *member;
+    char pointer[POINTER_MAX];
+    (void)field;
+    if (!decode_is(at, value, JSON_OBJECT,
+                   "an object from names to limits such as {\"emails\": {\"max_running\": 20}}"))
+        return;
+    if (json_object_size(value) > QUEUES_MAX) {
+        faults_add(at->faults, at->pointer, "must have at most %d queues", QUEUES_MAX);
+        return;
+    }
+    config->queues = memory_array(json_object_size(value), sizeof *config->queues);
+    json_object_foreach((json_t *)value, name, member)
+    {
+        struct place below = place_below(at, name, pointer);
+        struct queue_limit *limit = &config->queues[config->queue_count++];
+        task_check_name(name, below.pointer, at->faults); // the rules are the same
+        limit->name = memory_text(name);
+        decode_object(&below, queue_fields, COUNT(queue_fields), member, limit);
+    }
 }
 
 void config_add_secret(struct config *config, const char *secret)

@@ -13,6 +13,7 @@
 #include "base/logline.h"
 #include "core/fault.h"
 #include "dispatch/dispatch.h"
+#include "scheduler/scheduler.h"
 
 struct breaker {         // when nothing more is sent to an endpoint that is down
     int failures;        // in a row; 0: always send
@@ -38,6 +39,8 @@ struct config {
         int64_t age_us, rows, bytes;
     } history;
     struct breaker breaker;
+    struct queue_limit *queues;
+    size_t queue_count;
     enum level log_level;
 };
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/logline.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/now.h"
 #include "dispatch/signature.h"
@@ -121,6 +122,18 @@ static bool start_dispatcher(struct house *h)
     return h->dispatcher ? true : complain("cannot start the dispatcher: %s", strerror(errno));
 }
 
+// Which start of the machine this is: the steady clock begins anew with each. 0 where nobody says.
+static int64_t boot_number(void)
+{
+    char id[64] = "";
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file) {
+        (void)!fgets(id, sizeof id, file);
+        fclose(file);
+    }
+    return *id ? (int64_t)(hash_bytes(id, strlen(id)) | 1) : 0;
+}
+
 static bool start_scheduler(struct house *h)
 {
     struct scheduler_options options = scheduler_defaults;
@@ -130,6 +143,10 @@ static bool start_scheduler(struct house *h)
     options.history_age_us = h->config.history.age_us;
     options.history_rows = h->config.history.rows;
     options.history_bytes = h->config.history.bytes;
+    options.queues = h->config.queues;
+    options.queue_count = h->config.queue_count;
+    options.wall_minus_steady_us = wall_now().us - steady_now().us;
+    options.boot = boot_number();
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));
     return true;

@@ -73,6 +73,11 @@ enum status reader_read_journal(struct reader *reader, int64_t after_turn, size_
 // The oldest and newest turn kept; 0 where the journal is empty.
 enum status reader_journal_range(struct reader *reader, int64_t *ret_oldest, int64_t *ret_newest);
 
+// What waits in each queue, or in that with this lane (0: all): at most `max`, those with nothing
+// left out. The caller frees the names, also after a failure.
+enum status reader_list_queues(struct reader *reader, uint64_t lane, wall now, size_t max,
+                               struct queue_load *ret, size_t *ret_count);
+
 // How many runs are stored in each state (stored states: no RUN_DUE). May take long on a large
 // store: for audits and tests.
 enum status reader_count_runs(struct reader *reader, int64_t counts[RUN_STATE_COUNT]);

@@ -12,10 +12,11 @@
 
 struct reader {
     struct database database;
-    sqlite3_stmt **tasks, **runs, **audit;
+    sqlite3_stmt **tasks, **runs, **audit, **queues;
 };
 
 enum status reader_prepare_runs(struct reader *reader);
 enum status reader_prepare_audit(struct reader *reader);
+enum status reader_prepare_queues(struct reader *reader);
 // The row of a task, deleted ones too. STATUS_NOT_FOUND.
 enum status reader_find_task_row(struct reader *reader, const char *name, int64_t *ret);

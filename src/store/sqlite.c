@@ -62,6 +62,7 @@ static void close_store(struct store *store)
     free(s->history);
     books_forget(s);
     free(s->rates);
+    free(s->leases);
     free(s);
 }
 
@@ -157,6 +158,11 @@ static const struct store_verbs verbs = {
     .change_starts = sqlite_change_starts,
     .trim_starts = sqlite_trim_starts,
     .shift_clock = sqlite_shift_clock,
+    .put_lease = sqlite_put_lease,
+    .drop_lease = sqlite_drop_lease,
+    .find_lease = sqlite_find_lease,
+    .release_run = sqlite_release_run,
+    .move_runs = sqlite_move_runs,
     .find_key = sqlite_find_key,
     .keep_key = sqlite_keep_key,
     .clear_keys = sqlite_clear_keys,
@@ -214,6 +220,7 @@ static enum status prepare(struct sqlite *s)
         sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
         sqlite_prepare_sweeps,   sqlite_prepare_keys,    sqlite_prepare_journal,
         sqlite_prepare_books,    sqlite_prepare_history, sqlite_prepare_rates,
+        sqlite_prepare_leases,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

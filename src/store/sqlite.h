@@ -22,7 +22,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal, **books, **history, **rates;
+        **keys, **journal, **books, **history, **rates, **leases;
     // What the turn has added to the books and not yet written (sqlite_books.c).
     int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
     struct map uses; // inline definition -> struct definition_use
@@ -58,6 +58,7 @@ void books_use(struct sqlite *s, int64_t revision_id, int64_t by); // of an inli
 enum status books_write(struct sqlite *s);
 void books_forget(struct sqlite *s); // the turn was undone
 enum status sqlite_prepare_rates(struct sqlite *s);
+enum status sqlite_prepare_leases(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -115,6 +116,12 @@ enum status sqlite_change_starts(struct store *store, uint64_t key, int most, in
                                  int new_most, int64_t new_per_us);
 enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before);
 enum status sqlite_shift_clock(struct store *store, wall now, int64_t step_us);
+
+enum status sqlite_put_lease(struct store *store, const struct lease_record *record);
+enum status sqlite_drop_lease(struct store *store, run_id run);
+enum status sqlite_find_lease(struct store *store, run_id run, struct lease_record *ret);
+enum status sqlite_release_run(struct store *store, run_id run, int64_t fence);
+enum status sqlite_move_runs(struct store *store, int64_t task, uint64_t lane);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

@@ -24,6 +24,12 @@ void task_record_done(struct task_record *record)
     *record = (struct task_record){0};
 }
 
+void lease_record_done(struct lease_record *record)
+{
+    free(record->worker);
+    record->worker = NULL;
+}
+
 enum status store_begin(struct store *store)
 {
     return store->verbs->begin(store);
@@ -215,6 +221,31 @@ enum status store_trim_starts(struct store *store, uint64_t key, wall before)
 enum status store_shift_clock(struct store *store, wall now, int64_t step_us)
 {
     return store->verbs->shift_clock(store, now, step_us);
+}
+
+enum status store_put_lease(struct store *store, const struct lease_record *record)
+{
+    return store->verbs->put_lease(store, record);
+}
+
+enum status store_drop_lease(struct store *store, run_id run)
+{
+    return store->verbs->drop_lease(store, run);
+}
+
+enum status store_find_lease(struct store *store, run_id run, struct lease_record *ret)
+{
+    return store->verbs->find_lease(store, run, ret);
+}
+
+enum status store_release_run(struct store *store, run_id run, int64_t fence)
+{
+    return store->verbs->release_run(store, run, fence);
+}
+
+enum status store_move_runs(struct store *store, int64_t task, uint64_t lane)
+{
+    return store->verbs->move_runs(store, task, lane);
 }
 
 enum status store_find_key(struct store *store, const char *key, wall now,

@@ -190,6 +190,35 @@ enum status store_trim_starts(struct store *store, uint64_t key, wall before);
 // keys, and the next attempts of runs that wait and were not due by `now`, an instant of the old
 // clock.
 enum status store_shift_clock(struct store *store, wall now, int64_t step_us);
+// --- leases: the right to work on a run, of those who are not this server ---
+enum lease_kind {
+    LEASE_WORKER,   // the numbers are stored: never change them
+    LEASE_CALLBACK, // an endpoint that answered 202 and calls back
+};
+
+// Both clocks: the steady one tells how much is left, unless the machine was started anew.
+struct lease_record {
+    run_id run;
+    enum lease_kind kind;
+    int64_t length_us; // as it was last asked for
+    wall until, most;  // most: WALL_NEVER where it may be prolonged without end
+    steady steady_until, steady_most;
+    int64_t boot; // which start of the machine the steady clock belongs to; 0: not known
+    char *worker; // NULL where not said
+};
+void lease_record_done(struct lease_record *record);
+
+// Inserts, or takes the place of the run's former lease.
+enum status store_put_lease(struct store *store, const struct lease_record *record);
+enum status store_drop_lease(struct store *store, run_id run); // none there is fine
+// STATUS_NOT_FOUND. The caller owns ret: lease_record_done.
+enum status store_find_lease(struct store *store, run_id run, struct lease_record *ret);
+// running -> waiting as if its latest attempt had never started: attempts - 1, started_at not set
+// where it was the first; due_at and the fence stay. STATUS_CONFLICT unless it runs with this
+// fence.
+enum status store_release_run(struct store *store, run_id run, int64_t fence);
+// The runs of a task that are scheduled or waiting go to another lane.
+enum status store_move_runs(struct store *store, int64_t task, uint64_t lane);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

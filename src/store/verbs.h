@@ -76,6 +76,11 @@ struct store_verbs {
                                  int new_most, int64_t new_per_us);
     enum status (*trim_starts)(struct store *store, uint64_t key, wall before);
     enum status (*shift_clock)(struct store *store, wall now, int64_t step_us);
+    enum status (*put_lease)(struct store *store, const struct lease_record *record);
+    enum status (*drop_lease)(struct store *store, run_id run);
+    enum status (*find_lease)(struct store *store, run_id run, struct lease_record *ret);
+    enum status (*release_run)(struct store *store, run_id run, int64_t fence);
+    enum status (*move_runs)(struct store *store, int64_t task, uint64_t lane);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

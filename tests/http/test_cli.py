@@ -25,7 +25,7 @@ from support.server import ROOT, binary
 RUN = "run_0c4x9k2m1p7qz"
 COMMANDS = (
     *("apply", "diff", "tasks", "task", "runs", "run", "trigger", "pause", "resume"),
-    *("cancel", "retry", "rollback", "events", "next", "version"),
+    *("cancel", "retry", "rollback", "queues", "events", "next", "version"),
 )
 
 
@@ -418,6 +418,37 @@ def test_filters_of_runs_are_sent(api: FakeApi) -> None:
     assert (query["task"], query["state"], query["to"]) == ("x", "failed", "2030-01-01T00:00:00.000Z")
     age = datetime.now(UTC) - datetime.fromisoformat(query["from"])
     assert timedelta(hours=2) <= age < timedelta(hours=2, seconds=20)
+
+
+def test_queues_are_shown_with_what_waits_and_who_works(api: FakeApi) -> None:
+    emails = {
+        "name": "emails",
+        "due": 3,
+        "scheduled": 1,
+        "running": 12,
+        "waiting_workers": 0,
+        "oldest_due_at": instant(minutes=2),
+        "max_running": 20,
+    }
+    idle = {**emails, "name": "b", "due": 0, "oldest_due_at": None, "max_running": None, "waiting_workers": 2}
+    api.on("GET /v1/queues", Answer(200, {"queues": [emails, idle]}))
+    lines = punctual(api, "queues").stdout.splitlines()
+    assert re.split("  +", lines[0]) == ["QUEUE", "DUE", "OLDEST", "RUNNING", "SCHEDULED", "WORKERS WAITING"]
+    assert re.split("  +", lines[1]) == ["emails", "3", "2 min ago", "12 of 20", "1", "0"]
+    assert re.split("  +", lines[2]) == ["b", "0", "-", "12", "1", "2"]
+    assert json.loads(punctual(api, "queues", "--json").stdout)["queues"] == [emails, idle]
+    api.on("GET /v1/queues", Answer(200, {"queues": []}))
+    assert punctual(api, "queues").stdout == "No queue has runs or workers.\n"
+
+
+def test_a_task_of_a_queue_is_shown_as_one(api: FakeApi) -> None:
+    definition = {"queue": {"name": "emails"}, "retry": {"max_attempts": 1}}
+    api.on("GET /v1/tasks/nightly-invoices", Answer(200, a_task(definition=definition)))
+    api.on("GET /v1/tasks/nightly-invoices/upcoming", Answer(200, {"upcoming": []}))
+    api.on("GET /v1/runs", Answer(200, {"runs": [], "next_cursor": None}))
+    shown = punctual(api, "task", "nightly-invoices").stdout
+    assert re.search("queue +emails", shown)
+    assert "as long as its lease; one attempt" in shown
 
 
 def test_tasks_are_shown_with_what_matters(api: FakeApi) -> None:

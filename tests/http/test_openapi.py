@@ -39,6 +39,15 @@ ROUTES = {
     ("get", "/v1/runs/{id}"),
     ("post", "/v1/runs/{id}/cancel"),
     ("post", "/v1/runs/{id}/retry"),
+    ("post", "/v1/runs/{id}/complete"),
+    ("post", "/v1/runs/{id}/heartbeat"),
+    ("get", "/v1/queues"),
+    ("get", "/v1/queues/{queue}"),
+    ("post", "/v1/queues/{queue}/lease"),
+    ("post", "/v1/leases/heartbeat"),
+    ("post", "/v1/leases/complete"),
+    ("post", "/v1/leases/fail"),
+    ("post", "/v1/leases/release"),
     ("get", "/v1/events"),
     ("get", "/v1/audit"),
 }
@@ -108,7 +117,7 @@ def test_every_described_route_answers(server: Server, document: dict[str, Any])
     put_task(server, "known", http_task("http://127.0.0.1:9/"))
     for method, path, _ in operations(document):
         run = create_run(server, {"task": "known", "delay": FAR})["id"]
-        url = path.replace("{name}", "known").replace("{id}", run)
+        url = path.replace("{name}", "known").replace("{id}", run).replace("{queue}", "known")
         assert "{" not in url, f"a parameter that the test does not know: {path}"
         with server.api.stream(method.upper(), url) as answer:
             assert answer.status_code not in (404, 405, 500, 501), f"{method} {path}: {answer.status_code}"
@@ -171,6 +180,8 @@ def test_real_answers_fit_their_schemas(server: Server, receiver: Receiver, docu
         ("/v1/tasks/{name}/revisions", "/v1/tasks/known/revisions", "200"),
         ("/v1/runs/{id}", f"/v1/runs/{run['id']}", "200"),
         ("/v1/runs", "/v1/runs", "200"),
+        ("/v1/queues", "/v1/queues", "200"),
+        ("/v1/queues/{queue}", "/v1/queues/emails", "200"),
         ("/health", "/health", "200"),
         ("/ready", "/ready", "200"),
         ("/v1/tasks/{name}", "/v1/tasks/nobody", "404"),
