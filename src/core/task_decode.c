@@ -18,6 +18,7 @@ const struct task task_plain = {
               .initial_us = 5 * SECOND,
               .max_us = 10 * MINUTE},
     .expect = {.status_least = 200, .status_most = 299},
+    .catch_up = {.policy = CATCH_UP_LATEST, .max = 100},
 };
 
 // A task being decoded, and what holds for its schedules.
@@ -61,6 +62,17 @@ static const struct field expect_fields[] = {
 };
 static const struct field_table expect_table = {expect_fields, COUNT(expect_fields)};
 
+static const char *const overlaps[] = {"allow", "skip", "queue", "replace", NULL};
+static const char *const deliveries[] = {"at_least_once", "at_most_once", NULL};
+static const char *const catch_up_policies[] = {"skip", "latest", "all", NULL};
+
+static const struct field catch_up_fields[] = {
+    {"policy", decode_choice, offsetof(struct catch_up, policy), .more = catch_up_policies},
+    {"window", decode_duration, offsetof(struct catch_up, window_us), SECOND, 366 * DAY},
+    {"max", decode_int, offsetof(struct catch_up, max), 1, CATCH_UP_MAX},
+};
+static const struct field_table catch_up_table = {catch_up_fields, COUNT(catch_up_fields)};
+
 static const struct field runbook_fields[] = {
     {"owner", decode_text, offsetof(struct runbook, owner), 1, 4000},
     {"expected_input", decode_text, offsetof(struct runbook, expected_input), 1, 4000},
@@ -83,6 +95,15 @@ static const struct field_table runbook_table = {runbook_fields, COUNT(runbook_f
         "expect", decode_fields, offsetof(struct task, expect), .more = &expect_table \
     }
 
+#define OVERLAP                                                                    \
+    {                                                                              \
+        "overlap", decode_choice, offsetof(struct task, overlap), .more = overlaps \
+    }
+#define CATCH_UP                                                                            \
+    {                                                                                       \
+        "catch_up", decode_fields, offsetof(struct task, catch_up), .more = &catch_up_table \
+    }
+
 static const struct field task_fields[] = {
     {"summary", decode_text, offsetof(struct task, summary), 1, 1000},
     {"schedule", read_schedules},
@@ -92,17 +113,17 @@ static const struct field task_fields[] = {
     TIMEOUT,
     RETRY,
     EXPECT,
+    OVERLAP,
+    CATCH_UP,
+    {"deadline", decode_duration, offsetof(struct task, deadline_us), SECOND, 366 * DAY},
+    {"delivery", decode_choice, offsetof(struct task, delivery), .more = deliveries},
     {"runbook", decode_fields, offsetof(struct task, runbook), .more = &runbook_table},
     {"signing_secret", read_secret_name, offsetof(struct task, signing_secret), 1, 100},
     // The design's, and of later versions.
-    {"overlap", decode_later},
-    {"catch_up", decode_later},
     {"priority", decode_later},
     {"max_running", decode_later},
     {"rate_limit", decode_later},
     {"queue", decode_later},
-    {"deadline", decode_later},
-    {"delivery", decode_later},
 };
 
 static const struct field defaults_fields[] = {
@@ -110,6 +131,8 @@ static const struct field defaults_fields[] = {
     TIMEOUT,
     RETRY,
     EXPECT,
+    OVERLAP,
+    CATCH_UP,
 };
 
 static void draft_init(struct draft *draft)

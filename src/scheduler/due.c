@@ -11,6 +11,7 @@ void due_init(struct due *due, int64_t horizon_us, size_t limit)
 void due_done(struct due *due)
 {
     heap_done(&due->heap);
+    heap_done(&due->catch_up);
 }
 
 static bool is_loaded(const struct due *due, wall due_at, run_id run)
@@ -23,7 +24,8 @@ static bool is_loaded(const struct due *due, wall due_at, run_id run)
 
 static void hold(struct due *due, const struct due_row *row)
 {
-    heap_add(&due->heap, (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
+    heap_add(row->catch_up ? &due->catch_up : &due->heap,
+             (struct heap_entry){row->due_at.us, (uint64_t)row->run.value, row->lane});
 }
 
 void due_add(struct due *due, const struct due_row *row)
@@ -44,6 +46,21 @@ bool due_take(struct due *due, wall until, struct due_row *ret)
     return true;
 }
 
+bool due_take_catch_up(struct due *due, struct due_row *ret)
+{
+    struct heap_entry entry;
+    if (!heap_take(&due->catch_up, &entry))
+        return false;
+    *ret = (struct due_row){
+        .run = {(int64_t)entry.order}, .due_at = {entry.key}, .lane = entry.item, .catch_up = true};
+    return true;
+}
+
+void due_put_back(struct due *due, const struct due_row *row)
+{
+    hold(due, row);
+}
+
 wall due_first(const struct due *due)
 {
     const struct heap_entry *first = heap_first(&due->heap);
@@ -52,7 +69,7 @@ wall due_first(const struct due *due)
 
 wall due_load_at(const struct due *due, wall now)
 {
-    if (due->heap.count >= due->limit)
+    if (due->heap.count + due->catch_up.count >= due->limit)
         return WALL_NEVER; // taking makes room, and every turn asks again
     if (due->covered.us == WALL_NONE.us)
         return now;

@@ -41,6 +41,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
 {
     struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
     bury_if_deleted(s, task_id, &verdict);
+    run_at_most_once(task, attempt, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
     count_attempt(&s->metrics, attempt);
     event_attempt(&s->journal, task->name, attempt);
@@ -57,7 +58,10 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
                                  .at = WALL_NONE},
              task_id);
     if (verdict.state == RUN_WAITING)
-        due_add(&s->due, &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id});
+        due_add(&s->due, &(struct due_row){.run = attempt->run,
+                                           .due_at = verdict.due_at,
+                                           .lane = task->lane,
+                                           .task = task_id});
     pause_if_gone(s, now, attempt, task_id);
 }
 
@@ -69,6 +73,7 @@ void take_report(struct scheduler *s, wall now, struct message *m)
     if (!s->broken)
         finish_attempt(s, now, &m->attempt, flight->task, flight->task_id);
     lane_finished(&s->lanes, flight->lane);
+    overlap_ended(s, flight->task_id);
     m->task = flight->task; // handed over, for the log
     free(flight);
 }

@@ -22,6 +22,7 @@ const struct scheduler_options scheduler_defaults = {
     .horizon_us = 60 * SECOND,
     .journal_bytes = 64 << 20,
     .key_life_us = DAY,
+    .catch_up_per_s = 100,
 };
 
 static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struct message *) = {
@@ -50,7 +51,10 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     random_seed(&s->chance, options->seed);
     s->ids.last = start.last_run.value;
     s->turn = start.last_turn;
-    s->started = now;
+    s->started = s->up_since = now;
+    s->backlogs_left = true;
+    s->next_deadline = WALL_NONE;
+    pace_init(&s->pace, options->catch_up_per_s);
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
@@ -97,6 +101,9 @@ void scheduler_free(struct scheduler *s)
     free_chain(&s->attempts, free_report_letter);
     map_done(&s->flights);
     heap_done(&s->cursors);
+    heap_done(&s->behind);
+    overlaps_done(&s->overlaps);
+    pace_done(&s->pace);
     due_done(&s->due);
     lanes_done(&s->lanes);
     known_done(&s->known);
@@ -143,6 +150,8 @@ void note_run(struct scheduler *s, const struct event_run *event, int64_t task_i
 {
     event_run(&s->journal, event);
     count_run(&s->metrics, task_id, event->task, event->state);
+    if (run_state_is_final(event->state))
+        overlap_ended(s, task_id);
 }
 
 static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
@@ -200,11 +209,15 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     buffer_clear(&s->journal);
     s->metrics.turns++;
 
+    if (now.us < s->up_since.us) // the clock was set back: what comes now is no outage
+        s->up_since = now;
     if (!s->broken)
         went_well(s, store_begin(s->store));
     take_messages(s, now, inbox);
     load_cursors(s, now);
     plan_due_occurrences(s, now);
+    catch_up(s, now);
+    miss_late_runs(s, now);
     start_due_runs(s, now);
     keep_journal(s, now);
     keep_house(s, now);
@@ -238,6 +251,10 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     next = earlier(next, plan_next(s, now));
     if (s->stopping)
         return next;
+    next = earlier(next, overlap_next(s, now));
+    next = earlier(next, pace_next(s, now));
+    if (s->next_deadline.us < WALL_NEVER.us)
+        next = earlier(next, wall_plus(s->next_deadline, 1));
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
         return now;
     wall first = due_first(&s->due);

@@ -22,6 +22,7 @@ struct scheduler_options {
     int64_t horizon_us;     // how far ahead they are loaded
     size_t journal_bytes;   // how much of the event journal is kept
     int64_t key_life_us;    // how long an idempotency key is remembered
+    int catch_up_per_s;     // how many runs that catch up after an outage may start in a second
 };
 extern const struct scheduler_options scheduler_defaults;
 

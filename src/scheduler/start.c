@@ -68,6 +68,7 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
                               .task = task_hold(task)};
     map_put(&s->flights, (uint64_t)run->id.value, flight);
     lane_started(&s->lanes, task->lane);
+    overlap_began(s, run->task);
     send_order(s, order_for(run, task));
     int64_t waited = now.us - run->due_at.us;
     histogram_add(&s->metrics.queue_wait, waited > 0 ? waited : 0);
@@ -80,6 +81,30 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
              run->task);
 }
 
+// Whether the policies of its task let a run start for the first time. Otherwise it is ended, or
+// held and comes back by itself.
+static bool may_start(struct scheduler *s, wall now, const struct run *run, const struct task *task)
+{
+    if (run->state != RUN_SCHEDULED)
+        return true;
+    if (deadline_passed(s, now, run))
+        return false;
+    bool paced = run->trigger == TRIGGER_CATCH_UP;
+    if (paced && !pace_has_room(&s->pace, now)) {
+        due_put_back(&s->due, &(struct due_row){.run = run->id,
+                                                .due_at = run->due_at,
+                                                .lane = task->lane,
+                                                .task = run->task,
+                                                .catch_up = true});
+        return false;
+    }
+    if (!overlap_allows(s, now, run, task, task->lane))
+        return false;
+    if (paced)
+        pace_started(&s->pace, now);
+    return true;
+}
+
 static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t lane)
 {
     struct task *task;
@@ -88,7 +113,8 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         return; // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed
     if (task->lane != lane) // given another endpoint since it was noted: that one's limit counts
         lane_add(&s->lanes, task->lane, run->due_at, run->id);
-    else if (went_well(s,
+    else if (may_start(s, now, run, task) &&
+             went_well(s,
                        store_start_run(s->store, run->id, start_of(run, now), revision_id, lane)))
         take_off(s, now, run, task);
 }
@@ -114,6 +140,8 @@ void start_due_runs(struct scheduler *s, wall now)
     if (!went_well(s, due_load(&s->due, s->store, now)) || s->stopping)
         return;
     sort_into_lanes(s, until);
+    let_some_catch_up(s, now);
+    release_held_runs(s, now);
     run_id run;
     uint64_t lane;
     for (int i = 0;

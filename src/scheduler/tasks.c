@@ -56,16 +56,19 @@ static enum status create_task(struct scheduler *s, wall now, struct task_record
 static enum status edit_task(struct scheduler *s, wall now, struct task_record *record,
                              const struct task *before, struct task *task, const struct edit *edit)
 {
+    static const char reason[] = "its schedule was edited before the occurrence had started";
     bool same_schedules = task_same_schedules(before, task);
+    enum status status = same_schedules ? STATUS_OK : give_up_backlog(s, now, record, reason);
     if (!same_schedules)
         record->generation++;
     set_definition(record, task);
-    enum status status = store_save_task(s->store, record, edit);
+    if (status == STATUS_OK)
+        status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK && !same_schedules)
-        status = cancel_pending(s, now, record, true,
-                                "its schedule was edited before the occurrence had started");
+        status = cancel_pending(s, now, record, true, reason);
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
+    overlap_ended(s, record->id); // held runs are judged by the new rule
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
@@ -135,6 +138,8 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit)
 {
     struct task_record *record = &known->record;
+    if (!went_well(s, give_up_backlog(s, now, record, "its task was deleted")))
+        return STATUS_FAILED;
     record->deleted = true;
     record->generation++;
     record->changed_at = now;
@@ -159,6 +164,7 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
     record->paused_at = now;
     record->paused_by = memory_text(by);
     record->paused_why = memory_text(why);
+    overlap_forget(s, record->id);
     event_task(&s->journal, "task.paused", record->name, record->revision, by, why);
     return store_mark_task(s->store, record, "paused",
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});

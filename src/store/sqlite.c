@@ -46,6 +46,7 @@ static void close_store(struct store *store)
     free(s->moves);
     free(s->keys);
     free(s->journal);
+    free(s->policies);
     free(s);
 }
 
@@ -130,6 +131,14 @@ static const struct store_verbs verbs = {
     .end_run = sqlite_end_run,
     .cancel_pending = sqlite_cancel_pending,
     .load_running = sqlite_load_running,
+    .add_backlog = sqlite_add_backlog,
+    .move_backlog = sqlite_move_backlog,
+    .drop_backlog = sqlite_drop_backlog,
+    .give_up_backlogs = sqlite_give_up_backlogs,
+    .load_backlogs = sqlite_load_backlogs,
+    .load_cursors_of_task = sqlite_load_cursors_of_task,
+    .load_waiting_of_task = sqlite_load_waiting_of_task,
+    .load_deadlines = sqlite_load_deadlines,
     .find_key = sqlite_find_key,
     .keep_key = sqlite_keep_key,
     .clear_keys = sqlite_clear_keys,
@@ -183,7 +192,7 @@ static enum status prepare(struct sqlite *s)
     static enum status (*const parts[])(struct sqlite *) = {
         sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
         sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
-        sqlite_prepare_keys,     sqlite_prepare_journal,
+        sqlite_prepare_keys,     sqlite_prepare_journal, sqlite_prepare_policies,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

@@ -21,7 +21,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
-        **journal;
+        **journal, **policies;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -43,6 +43,7 @@ enum status sqlite_prepare_runs(struct sqlite *s);
 enum status sqlite_prepare_moves(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
+enum status sqlite_prepare_policies(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -86,6 +87,19 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
                            wall now);
 enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
                                   const char *reason, wall now, size_t max, run_id *ret,
+                                  size_t *ret_count);
+
+enum status sqlite_add_backlog(struct store *store, const struct backlog *backlog);
+enum status sqlite_move_backlog(struct store *store, int64_t id, wall next_at);
+enum status sqlite_drop_backlog(struct store *store, int64_t id);
+enum status sqlite_give_up_backlogs(struct store *store, int64_t task, const char *reason);
+enum status sqlite_load_backlogs(struct store *store, int64_t after_task, size_t max,
+                                 struct backlog *ret, size_t *ret_count);
+enum status sqlite_load_cursors_of_task(struct store *store, int64_t task, size_t max,
+                                        struct cursor *ret, size_t *ret_count);
+enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
+                                        run_id *ret, size_t *ret_count);
+enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,
                                   size_t *ret_count);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,

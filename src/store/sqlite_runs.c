@@ -17,18 +17,21 @@ static const char *const texts[STATEMENTS] = {
     [ADD] =
         ("INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
          " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
-         " reason, payload)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+         " reason, payload, deadline_at)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
          " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     // Two steps, so that each is one range of the index also where thousands are due in the same
     // instant.
-    [LOAD_DUE_THEN] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
-                       " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3"),
-    [LOAD_DUE_LATER] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_due"
-                        " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
-                        " ORDER BY due_at, id LIMIT ?3"),
-    [LOAD_DUE_OF_TASK] = ("SELECT id, due_at, lane, task_id FROM runs INDEXED BY runs_live_of_task"
+    [LOAD_DUE_THEN] =
+        ("SELECT id, due_at, lane, task_id, trigger = 3 AND state = 0 FROM runs INDEXED BY runs_due"
+         " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3"),
+    [LOAD_DUE_LATER] =
+        ("SELECT id, due_at, lane, task_id, trigger = 3 AND state = 0 FROM runs INDEXED BY runs_due"
+         " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
+         " ORDER BY due_at, id LIMIT ?3"),
+    [LOAD_DUE_OF_TASK] = ("SELECT id, due_at, lane, task_id, trigger = 3 AND state = 0 FROM runs "
+                          "INDEXED BY runs_live_of_task"
                           " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
                           " ORDER BY id LIMIT ?3"),
     [LOAD_RUNNING] = ("SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
@@ -64,6 +67,7 @@ enum status sqlite_add_run(struct store *store, const struct run *run)
     bind_id(q, 15, run->retry_of.value);
     bind_text(q, 16, run->reason);
     bind_bytes(q, 17, run->payload, run->payload_size);
+    bind_wall(q, 18, run->deadline_at.us > 0 ? run->deadline_at : WALL_NONE);
     enum status status = database_change(&s->database, q, &changes);
     return status == STATUS_OK && changes == 0 ? STATUS_CONFLICT : status;
 }
@@ -91,6 +95,7 @@ static enum status load_rows(struct sqlite *s, sqlite3_stmt *q, struct due_row *
             .due_at = column_wall(q, 1, WALL_NONE),
             .lane = (uint64_t)sqlite3_column_int64(q, 2),
             .task = sqlite3_column_int64(q, 3),
+            .catch_up = sqlite3_column_int(q, 4) != 0,
         };
     *ret_count = count;
     return database_walked(q, status);

@@ -77,12 +77,16 @@ TEST(a_newer_schema_is_refused_and_left_alone)
     struct store *store = suite_new();
     struct reader *reader = NULL;
     store_close(store);
-    write_file(suite_path, "\0\0\0\7", 4, VERSION_AT);
+    char version[4];
+    FILE *file = fopen(suite_path, "rb");
+    CHECK(file && fseek(file, VERSION_AT, SEEK_SET) == 0 && fread(version, 1, 4, file) == 4);
+    fclose(file);
+    write_file(suite_path, "\0\0\3\347", 4, VERSION_AT);
     CHECK_INT(STATUS_INVALID, suite_open(suite_path, &store));
-    CHECK_HAS("written by a newer version (schema 7; this one knows 1)", suite_why);
+    CHECK_HAS("written by a newer version (schema 999; this one knows ", suite_why);
     CHECK_INT(STATUS_INVALID, suite_open_reader(suite_path, &reader));
     CHECK_HAS("newer version", suite_why);
-    write_file(suite_path, "\0\0\0\1", 4, VERSION_AT);
+    write_file(suite_path, version, 4, VERSION_AT);
     OK(suite_open(suite_path, &store));
     store_close(store);
 }

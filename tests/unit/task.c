@@ -82,6 +82,16 @@ static const struct canon {
      "{" URL ",'retry':{'max_attempts':1,'backoff':'fixed','initial':'1s','max':'1s'}}"},
     {"{" URL ", 'runbook': {'noticed_at': 'n', 'owner': 'o'}, 'signing_secret': 'billing'}",
      "{" URL ",'runbook':{'owner':'o','noticed_at':'n'},'signing_secret':'billing'}"},
+    {"{'delivery': 'at_most_once', 'deadline': '60m', 'catch_up': {'max': 5, 'window': '90m',"
+     " 'policy': 'all'}, 'overlap': 'queue', " URL "}",
+     "{" URL ",'overlap':'queue','catch_up':{'policy':'all','window':'1h30m','max':5},"
+     "'deadline':'1h','delivery':'at_most_once'}"},
+    {"{'delivery': 'at_least_once', 'catch_up': {'max': 100, 'policy': 'latest'}, 'overlap':"
+     " 'allow', " URL "}",
+     "{" URL "}"},
+    {"{" URL ", 'catch_up': {'max': 7}}",
+     "{" URL ",'overlap':'skip','catch_up':{'policy':'all','max':7}}",
+     "{'overlap': 'skip', 'catch_up': {'policy': 'all', 'max': 9}}"},
     // What the defaults of a set say becomes part of the definition, field by field.
     {"{" URL ", 'retry': {'initial': '1s'}}",
      "{" URL ",'timeout':'1m','retry':{'max_attempts':5,'initial':'1s'}}",
@@ -144,7 +154,14 @@ TEST(a_mistake_is_named_with_its_place_and_what_would_be_right)
         {"{" URL ", 'a/b': 1}", "/a~1b",
          "unknown field \"a/b\"; known are summary, schedule, http"},
         {"{" URL ", 'priority': 4}", "/priority", "not in this version"},
-        {"{" URL ", 'overlap': 'skip'}", "/overlap", "not in this version"},
+        {"{" URL ", 'overlap': 'forbid'}", "/overlap", "allow, skip, queue or replace"},
+        {"{" URL ", 'catch_up': 'latest'}", "/catch_up", "policy, window, max"},
+        {"{" URL ", 'catch_up': {'policy': 'none'}}", "/catch_up/policy", "skip, latest or all"},
+        {"{" URL ", 'catch_up': {'window': '0s'}}", "/catch_up/window", "from 1s"},
+        {"{" URL ", 'catch_up': {'policy': 'all', 'max': 0}}", "/catch_up/max", "from 1 to 10000"},
+        {"{" URL ", 'deadline': 60}", "/deadline", "with its unit"},
+        {"{" URL ", 'deadline': '10ms'}", "/deadline", "from 1s"},
+        {"{" URL ", 'delivery': 'exactly_once'}", "/delivery", "at_least_once or at_most_once"},
         {"{'queue': {'name': 'x'}}", "/queue", "not in this version"},
         {"{" URL ", 'command': ['true']}", "/command", "one target"},
         {"{" URL ", 'summary': 7}", "/summary", "write it in quotes, \"7\""},
