@@ -92,6 +92,9 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
     single(to, "punctual_running", "gauge", "Attempts under way.", (double)s->flights.count);
     single(to, "punctual_waiting_for_endpoint", "gauge",
            "Runs that are due and wait for room at their endpoint.", (double)s->lanes.ready);
+    single(to, "punctual_waiting_to_catch_up", "gauge",
+           "Runs that fell into an outage and wait for their start.",
+           (double)s->due.catch_up.count);
     single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
            (double)s->due.heap.count);
     single(to, "punctual_lag_seconds", "gauge",

@@ -66,6 +66,7 @@ static const struct field fields[] = {
     {"signing_secret", read_default_secret},
     {"secrets", read_secrets},
     {"threads", decode_int, offsetof(struct config, threads), 1, THREADS_MAX},
+    {"catch_up_per_s", decode_int, offsetof(struct config, catch_up_per_s), 1, 10000},
     {"drain", decode_duration, offsetof(struct config, drain_us), 0, HOUR},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
 };
@@ -138,6 +139,7 @@ enum status config_parse(int argc, char **argv, struct config *ret, struct fault
                             .loopback = true,
                             .store = memory_text("punctual.db"),
                             .threads = usual_threads(),
+                            .catch_up_per_s = 100,
                             .drain_us = 30 * SECOND,
                             .log_level = LEVEL_INFO};
     struct arguments arguments = {0};

@@ -118,6 +118,7 @@ static bool start_dispatcher(struct house *h, const char *server_url)
 static bool start_scheduler(struct house *h)
 {
     struct scheduler_options options = scheduler_defaults;
+    options.catch_up_per_s = h->config.catch_up_per_s;
     entropy(&options.seed, sizeof options.seed);
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));

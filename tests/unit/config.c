@@ -72,6 +72,7 @@ TEST(without_a_word_the_server_keeps_to_this_machine)
           config.allowed_count == 0);
     CHECK(config.threads >= 1);
     CHECK_INT(30 * SECOND, config.drain_us);
+    CHECK_INT(100, config.catch_up_per_s);
     CHECK_INT(LEVEL_INFO, config.log_level);
     config_done(&config);
 }
@@ -141,7 +142,7 @@ TEST(a_file_says_everything)
                   "allow_targets: [loopback, private, 192.0.2.0/24, fd00::/8]\n"
                   "signing_secret: [%s, %s]\n"
                   "secrets: {billing: %s}\n"
-                  "threads: 3\ndrain: 1m\nlog_level: debug\n",
+                  "threads: 3\ncatch_up_per_s: 7\ndrain: 1m\nlog_level: debug\n",
                   first, second, third);
     enum status status = parse_file(buffer_string(&text), &config, &faults);
     if (status != STATUS_OK)
@@ -151,6 +152,7 @@ TEST(a_file_says_everything)
     CHECK_INT(2, config.allowed_count);
     CHECK_INT(3, config.threads);
     CHECK_INT(MINUTE, config.drain_us);
+    CHECK_INT(7, config.catch_up_per_s);
     CHECK_INT(LEVEL_DEBUG, config.log_level);
     CHECK_INT(2, config.secret_count);
     CHECK(!config.secrets[0].name);
