@@ -14,6 +14,7 @@
 #define STEPS_AT_ONCE 8   // a backlog that is no longer than this is never written
 #define STEPS_A_VISIT 200 // then another task has its turn
 #define BACKLOGS_A_LOAD 20
+#define WAITING_MAX 100000 // runs that wait to catch up; what comes after them waits in backlogs
 
 // --- one occurrence ---
 
@@ -83,6 +84,11 @@ static int step(struct scheduler *s, wall now, struct backlog *backlog, int max)
 
 // --- finding a task behind ---
 
+bool catching_up_is_full(const struct scheduler *s)
+{
+    return s->due.catch_up.count >= WAITING_MAX;
+}
+
 // Of one task the older outage comes first.
 static bool has_older(struct scheduler *s, int64_t task)
 {
@@ -121,7 +127,8 @@ int open_backlog(struct scheduler *s, wall now, const struct known_task *known, 
                               .next_at = earliest(cursors, count, until),
                               .until = until};
     backlog.run_from = catch_up_from(known->task, backlog.next_at, until);
-    int steps = has_older(s, backlog.task) ? 0 : step(s, now, &backlog, STEPS_AT_ONCE);
+    bool later = catching_up_is_full(s) || has_older(s, backlog.task);
+    int steps = later ? 0 : step(s, now, &backlog, STEPS_AT_ONCE);
     if (!s->broken && backlog.next_at.us < until.us)
         keep_backlog(s, &backlog);
     for (size_t i = 0; i < count && !s->broken; i++)
@@ -203,6 +210,6 @@ void catch_up(struct scheduler *s, wall now)
             break;
         left -= pass_behind(s, now, &entry);
     }
-    while (left > 0 && s->backlogs_left && !s->broken && !s->stopping)
+    while (left > 0 && s->backlogs_left && !catching_up_is_full(s) && !s->broken && !s->stopping)
         left -= work_off_some(s, now, left);
 }

@@ -69,7 +69,7 @@ wall due_first(const struct due *due)
 
 wall due_load_at(const struct due *due, wall now)
 {
-    if (due->heap.count + due->catch_up.count >= due->limit)
+    if (due->heap.count >= due->limit)
         return WALL_NEVER; // taking makes room, and every turn asks again
     if (due->covered.us == WALL_NONE.us)
         return now;

@@ -109,17 +109,6 @@ void overlap_forget(struct scheduler *s, int64_t task)
     overlap_ended(s, task);
 }
 
-static bool is_pending(struct scheduler *s, run_id id)
-{
-    struct run run;
-    enum status status = store_find_run(s->store, id, &run);
-    if (status == STATUS_NOT_FOUND || !went_well(s, status))
-        return false;
-    bool pending = run.state == RUN_SCHEDULED;
-    run_done(&run);
-    return pending;
-}
-
 // The next one goes back to its lane, where it is judged anew; where the rule is no longer `queue`,
 // all of them.
 static void release(struct scheduler *s, struct held *held)
@@ -130,7 +119,7 @@ static void release(struct scheduler *s, struct held *held)
                  known->task->overlap == OVERLAP_QUEUE;
     while (!s->broken && heap_take(&held->runs, &entry)) {
         run_id run = {(int64_t)entry.order};
-        if (queue && !is_pending(s, run))
+        if (queue && !is_scheduled(s, run))
             continue;
         lane_add(&s->lanes, entry.item, (wall){entry.key}, run);
         if (queue)

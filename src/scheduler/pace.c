@@ -7,6 +7,7 @@
 #include "scheduler/state.h"
 
 #define GAP_US (100 * MILLISECOND)
+#define LOOKED_AT_MAX 500 // of those that were canceled meanwhile there may be many
 
 void pace_init(struct pace *pace, int per_s)
 {
@@ -43,8 +44,13 @@ void let_some_catch_up(struct scheduler *s, wall now)
     if (s->due.catch_up.count == 0 || (pace->next.us > now.us && !set_back))
         return;
     pace->next = wall_plus(now, GAP_US);
-    for (int i = 0; i < (pace->per_s + 9) / 10 && due_take_catch_up(&s->due, &row); i++)
-        lane_add(&s->lanes, row.lane, row.due_at, row.run);
+    int left = (pace->per_s + 9) / 10;
+    for (int i = 0; i < LOOKED_AT_MAX + pace->per_s && left > 0 && due_take_catch_up(&s->due, &row);
+         i++)
+        if (is_scheduled(s, row.run)) {
+            lane_add(&s->lanes, row.lane, now, row.run); // behind those that are due by now
+            left--;
+        }
 }
 
 wall pace_next(const struct scheduler *s, wall now)

@@ -11,11 +11,12 @@
 
 static void hold_cursor(struct scheduler *s, const struct cursor *cursor)
 {
+    struct heap *heap = cursor->next_at.us < s->up_since.us ? &s->behind : &s->cursors;
     if (cursor->next_at.us <= s->cursors_covered.us)
-        heap_add(&s->cursors, (struct heap_entry){.key = cursor->next_at.us,
-                                                  .order = (uint64_t)cursor->task,
-                                                  .item = (uint64_t)cursor->generation << 32 |
-                                                          (uint64_t)cursor->schedule});
+        heap_add(heap, (struct heap_entry){.key = cursor->next_at.us,
+                                           .order = (uint64_t)cursor->task,
+                                           .item = (uint64_t)cursor->generation << 32 |
+                                                   (uint64_t)cursor->schedule});
 }
 
 enum status move_cursor(struct scheduler *s, const struct schedule *schedule, struct cursor *cursor,
@@ -283,7 +284,7 @@ wall plan_next(const struct scheduler *s, wall now)
 {
     wall next = load_at(s, now);
     const struct heap_entry *first = heap_first(&s->cursors);
-    if (!s->stopping && (s->behind.count || s->backlogs_left))
+    if (!s->stopping && (s->behind.count || (s->backlogs_left && !catching_up_is_full(s))))
         return now;
     if (first && !s->stopping && first->key - s->options.claim_ahead_us < next.us)
         next.us = first->key - s->options.claim_ahead_us;

@@ -73,6 +73,7 @@ void take_report(struct scheduler *s, wall now, struct message *m)
     if (!s->broken)
         finish_attempt(s, now, &m->attempt, flight->task, flight->task_id);
     lane_finished(&s->lanes, flight->lane);
+    s->overlaps.busy_known = false; // counted anew
     overlap_ended(s, flight->task_id);
     m->task = flight->task; // handed over, for the log
     free(flight);

@@ -8,6 +8,17 @@
 
 #define STARTS_A_TURN 1000
 
+bool is_scheduled(struct scheduler *s, run_id id)
+{
+    struct run run;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return false;
+    bool scheduled = run.state == RUN_SCHEDULED;
+    run_done(&run);
+    return scheduled;
+}
+
 // Everything that is due within the next moment goes to its lane.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {

@@ -167,6 +167,8 @@ void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
 // backlog.c
 void catch_up(struct scheduler *s, wall now);
+// So many runs wait to catch up that no more are made.
+bool catching_up_is_full(const struct scheduler *s);
 // A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
 // what it cost, in occurrences.
 int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
@@ -201,6 +203,8 @@ void let_some_catch_up(struct scheduler *s, wall now);
 wall pace_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
+// Whether the store has it as scheduled: not started, nor ended.
+bool is_scheduled(struct scheduler *s, run_id id);
 // report.c
 void take_report(struct scheduler *s, wall now, struct message *m);
 void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt, struct task *task,
