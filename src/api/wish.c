@@ -127,6 +127,8 @@ static void refuse_fields(struct request *r, const json_t *object, const char *p
         {"runbook", "is not for a single run: it belongs to a task"},
         {"max_running", "is not for a single run: it belongs to a task; rate_limit with a key "
                         "holds back single runs"},
+        {"overlap", "is not for a single run: it has no others beside it"},
+        {"catch_up", "is not for a single run: it has no schedule"},
     };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (json_object_get(object, none[i].field))

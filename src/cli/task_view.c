@@ -119,8 +119,8 @@ static void show_policies(struct screen *screen, const json_t *definition)
                       attempts > 0 ? attempts : 3, backoff ? backoff : "exponential",
                       initial ? initial : "5s", most ? most : "10m");
     screen_field(screen, "timeout", buffer_string(&text));
-    static const char *const others[] = {"completion", "overlap",     "catch_up",
-                                         "priority",   "max_running", "rate_limit"};
+    static const char *const others[] = {"completion", "overlap",  "catch_up",    "deadline",
+                                         "delivery",   "priority", "max_running", "rate_limit"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const json_t *value = field(definition, others[i]);
         if (!value)

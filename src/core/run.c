@@ -85,6 +85,11 @@ void run_done(struct run *run)
     run->reason = run->payload = run->task_name = NULL;
 }
 
+wall run_deadline(const struct task *task, wall due_at)
+{
+    return task->deadline_us ? wall_plus(due_at, task->deadline_us) : (wall){0};
+}
+
 static void write_id(struct writer *w, run_id id)
 {
     char text[RUN_ID_TEXT];
@@ -226,4 +231,31 @@ struct verdict run_after_attempt(const struct retry *retry, const struct attempt
         verdict.due_at = wall_plus(now, retry_wait(retry, a->number, a->retry_after_us, chance));
     }
     return verdict;
+}
+
+// Whether the receiver may have got it. Of a kind not named here it is taken for granted.
+static bool may_be_delivered(enum attempt_outcome outcome)
+{
+    return outcome != ATTEMPT_UNREACHABLE && outcome != ATTEMPT_REFUSED;
+}
+
+static bool is_unknown(enum attempt_outcome outcome)
+{
+    return outcome == ATTEMPT_TIMED_OUT || outcome == ATTEMPT_BROKEN || outcome == ATTEMPT_LOST;
+}
+
+void run_at_most_once(const struct task *task, const struct attempt *a, struct verdict *verdict)
+{
+    bool failing = verdict->state == RUN_WAITING || verdict->state == RUN_FAILED;
+    if (task->delivery != DELIVERY_AT_MOST_ONCE || !failing || !may_be_delivered(a->outcome))
+        return;
+    const char *error = a->error ? a->error : attempt_outcome_text(a->outcome);
+    if (is_unknown(a->outcome))
+        snprintf(verdict->reason, sizeof verdict->reason,
+                 "the outcome is unknown, and at_most_once allows no second delivery: %s", error);
+    else if (verdict->state == RUN_WAITING)
+        snprintf(verdict->reason, sizeof verdict->reason,
+                 "it was delivered, and at_most_once allows no second delivery: %s", error);
+    verdict->state = RUN_FAILED;
+    verdict->due_at = WALL_NONE;
 }

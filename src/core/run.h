@@ -61,6 +61,7 @@ struct run {
     wall scheduled_for; // nominal
     wall due_at;        // effective; of the next attempt while waiting
     wall started_at;    // of the first attempt
+    wall deadline_at;   // missed unless it has started by then; 0: no deadline
     wall finished_at;
     wall attempt_started_at; // of the attempt under way
     int attempts;            // how many have been started
@@ -75,6 +76,8 @@ struct run {
     int revision;    // the revision's number; 0 for a one-off
 };
 void run_done(struct run *run);
+// The deadline of a run that is due then.
+wall run_deadline(const struct task *task, wall due_at);
 
 // The run as the API shows it (design, 7), as one JSON object: `state` is read at `now`. `attempts`
 // may be NULL: the field is left out. `result` is the last successful attempt's response where that
@@ -91,3 +94,7 @@ struct verdict {
 };
 struct verdict run_after_attempt(const struct retry *retry, const struct attempt *attempt, wall now,
                                  struct random *chance);
+// With delivery at_most_once nothing follows an attempt that may have sent something, and where
+// nobody knows what came of it the run says so.
+void run_at_most_once(const struct task *task, const struct attempt *attempt,
+                      struct verdict *verdict);

@@ -19,6 +19,7 @@
 
 #define TASK_NAME_MAX 100 // [a-z0-9][a-z0-9._-]*
 #define TASK_SCHEDULES_MAX 16
+#define CATCH_UP_MAX 10000
 #define TASK_PAYLOAD_MAX (256 << 10)
 #define TASK_DEFINITION_MAX (512 << 10)
 
@@ -64,6 +65,29 @@ struct retry {
     int64_t max_us;       // 10m where not said
 };
 
+// What becomes of a run whose time comes while another one of the task is live: running, or between
+// two attempts.
+enum overlap {
+    OVERLAP_ALLOW,   // it runs beside it
+    OVERLAP_SKIP,    // it is skipped
+    OVERLAP_QUEUE,   // it waits until the other has ended
+    OVERLAP_REPLACE, // the other is canceled, and it starts after
+};
+
+// What runs of the occurrences that fell into an outage.
+enum catch_up_policy { CATCH_UP_SKIP, CATCH_UP_LATEST, CATCH_UP_ALL };
+
+struct catch_up {
+    enum catch_up_policy policy; // latest where not said
+    int64_t window_us;           // how far back from the end of the outage; 0: no limit
+    int max;                     // all: at most so many, the latest; 100 where not said
+};
+
+enum delivery {
+    DELIVERY_AT_LEAST_ONCE,
+    DELIVERY_AT_MOST_ONCE, // no second attempt once something may have been sent
+};
+
 struct expect {
     int status_least, status_most; // 200..299 where not said; a single status has both the same
     struct pair *headers;          // must be present with exactly this value
@@ -104,6 +128,10 @@ struct task {
     enum completion completion; // by the response where not said
     struct retry retry;
     struct expect expect;
+    enum overlap overlap;
+    struct catch_up catch_up;
+    int64_t deadline_us; // a run that has not started so long after it was due is missed; 0: none
+    enum delivery delivery;
     struct runbook runbook;
     int priority;    // 0..9; 5 where not said
     int max_running; // how many of its runs at once; 0: no limit
@@ -118,9 +146,9 @@ struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 
 // Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`,
-// `expect`, `priority`, `max_running`, `rate_limit` where the task does not say; they become part
-// of the definition. `pointer` is where value stands in the whole document. On STATUS_OK one
-// reference is the caller's. STATUS_INVALID: faults say what and where.
+// `expect`, `overlap`, `catch_up`, `priority`, `max_running`, `rate_limit` where the task does not
+// say; they become part of the definition. `pointer` is where value stands in the whole document.
+// On STATUS_OK one reference is the caller's. STATUS_INVALID: faults say what and where.
 enum status task_decode(const char *name, const json_t *value, const json_t *defaults,
                         const char *pointer, struct faults *faults, struct task **ret);
 

@@ -19,6 +19,7 @@ const struct task task_plain = {
               .max_us = 10 * MINUTE},
     .expect = {.status_least = 200, .status_most = 299},
     .priority = PRIORITY_PLAIN,
+    .catch_up = {.policy = CATCH_UP_LATEST, .max = 100},
 };
 
 // A task being decoded, and what holds for its schedules.
@@ -63,6 +64,17 @@ static const struct field expect_fields[] = {
 };
 static const struct field_table expect_table = {expect_fields, COUNT(expect_fields)};
 
+static const char *const overlaps[] = {"allow", "skip", "queue", "replace", NULL};
+static const char *const deliveries[] = {"at_least_once", "at_most_once", NULL};
+static const char *const catch_up_policies[] = {"skip", "latest", "all", NULL};
+
+static const struct field catch_up_fields[] = {
+    {"policy", decode_choice, offsetof(struct catch_up, policy), .more = catch_up_policies},
+    {"window", decode_duration, offsetof(struct catch_up, window_us), SECOND, 366 * DAY},
+    {"max", decode_int, offsetof(struct catch_up, max), 1, CATCH_UP_MAX},
+};
+static const struct field_table catch_up_table = {catch_up_fields, COUNT(catch_up_fields)};
+
 static const struct field runbook_fields[] = {
     {"owner", decode_text, offsetof(struct runbook, owner), 1, 4000},
     {"expected_input", decode_text, offsetof(struct runbook, expected_input), 1, 4000},
@@ -105,6 +117,14 @@ static const struct field_table rate_limit_table = {rate_limit_fields, COUNT(rat
     {                                                                                             \
         "rate_limit", decode_fields, offsetof(struct task, rate_limit), .more = &rate_limit_table \
     }
+#define OVERLAP                                                                    \
+    {                                                                              \
+        "overlap", decode_choice, offsetof(struct task, overlap), .more = overlaps \
+    }
+#define CATCH_UP                                                                            \
+    {                                                                                       \
+        "catch_up", decode_fields, offsetof(struct task, catch_up), .more = &catch_up_table \
+    }
 
 static const struct field task_fields[] = {
     {"summary", decode_text, offsetof(struct task, summary), 1, 1000},
@@ -117,16 +137,15 @@ static const struct field task_fields[] = {
     TIMEOUT,
     RETRY,
     EXPECT,
+    OVERLAP,
+    CATCH_UP,
+    {"deadline", decode_duration, offsetof(struct task, deadline_us), SECOND, 366 * DAY},
+    {"delivery", decode_choice, offsetof(struct task, delivery), .more = deliveries},
     {"runbook", decode_fields, offsetof(struct task, runbook), .more = &runbook_table},
     {"signing_secret", read_secret_name, offsetof(struct task, signing_secret), 1, 100},
     PRIORITY,
     MAX_RUNNING,
     RATE_LIMIT,
-    // The design's, and of later versions.
-    {"overlap", decode_later},
-    {"catch_up", decode_later},
-    {"deadline", decode_later},
-    {"delivery", decode_later},
 };
 
 static const struct field defaults_fields[] = {
@@ -137,6 +156,8 @@ static const struct field defaults_fields[] = {
     PRIORITY,
     MAX_RUNNING,
     RATE_LIMIT,
+    OVERLAP,
+    CATCH_UP,
 };
 
 static void draft_init(struct draft *draft)

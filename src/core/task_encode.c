@@ -114,6 +114,18 @@ static void write_limits(struct writer *w, const struct task *task)
     writer_end_object(w);
 }
 
+static void write_catch_up(struct writer *w, const struct catch_up *catch_up)
+{
+    static const char *const policies[] = {"skip", "latest", "all"};
+    if (catch_up->policy != task_plain.catch_up.policy)
+        write_member_text(w, "policy", policies[catch_up->policy]);
+    write_duration(w, "window", catch_up->window_us, 0);
+    if (catch_up->max != task_plain.catch_up.max) {
+        writer_key(w, "max");
+        writer_int(w, catch_up->max);
+    }
+}
+
 static void write_runbook(struct writer *w, const struct runbook *runbook)
 {
     write_member_text(w, "owner", runbook->owner);
@@ -141,6 +153,7 @@ static void write_runbook(struct writer *w, const struct runbook *runbook)
 
 void task_encode(const struct task *task, struct buffer *to)
 {
+    static const char *const overlaps[] = {"allow", "skip", "queue", "replace"};
     struct writer w = writer_on(to);
     writer_object(&w);
     write_member_text(&w, "summary", task->summary);
@@ -156,6 +169,12 @@ void task_encode(const struct task *task, struct buffer *to)
         write_member_text(&w, "completion", "callback");
     WRITE_PART(&w, "retry", write_retry, &task->retry);
     WRITE_PART(&w, "expect", write_expect, &task->expect);
+    if (task->overlap != task_plain.overlap)
+        write_member_text(&w, "overlap", overlaps[task->overlap]);
+    WRITE_PART(&w, "catch_up", write_catch_up, &task->catch_up);
+    write_duration(&w, "deadline", task->deadline_us, 0);
+    if (task->delivery != task_plain.delivery)
+        write_member_text(&w, "delivery", "at_most_once");
     WRITE_PART(&w, "runbook", write_runbook, &task->runbook);
     write_limits(&w, task);
     write_member_text(&w, "signing_secret", task->signing_secret);

@@ -145,6 +145,10 @@ bool transfer_prepare(struct transfer *transfer, struct effort *effort, const st
     bad |= curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->request.nodes);
     bad |= curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
     bad |= curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, transfer->connect_ms);
+    // One kept open may just have been closed by the other side, and then nobody knows whether the
+    // request arrived: not to be risked where it may not be sent again.
+    bad |= curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT,
+                            task->delivery == DELIVERY_AT_MOST_ONCE ? 1L : 0L);
     bad |= set_method(transfer, task->target.http.method);
     if (bad)
         snprintf(why, size, "libcurl does not take the request");

@@ -11,6 +11,7 @@ void due_init(struct due *due, int64_t horizon_us, size_t limit)
 void due_done(struct due *due)
 {
     heap_done(&due->heap);
+    heap_done(&due->catch_up);
 }
 
 static bool is_loaded(const struct due *due, wall due_at, run_id run)
@@ -34,7 +35,8 @@ static wall due_of(int64_t key)
 
 static void hold(struct due *due, const struct due_row *row)
 {
-    heap_add(&due->heap, (struct heap_entry){key_of(row), (uint64_t)row->run.value, row->lane});
+    heap_add(row->catch_up ? &due->catch_up : &due->heap,
+             (struct heap_entry){key_of(row), (uint64_t)row->run.value, row->lane});
 }
 
 void due_add(struct due *due, const struct due_row *row)
@@ -55,6 +57,24 @@ bool due_take(struct due *due, wall until, struct due_row *ret)
                             .lane = entry.item,
                             .priority = 9 - (int)(entry.key & 15)};
     return true;
+}
+
+bool due_take_catch_up(struct due *due, struct due_row *ret)
+{
+    struct heap_entry entry;
+    if (!heap_take(&due->catch_up, &entry))
+        return false;
+    *ret = (struct due_row){.run = {(int64_t)entry.order},
+                            .due_at = due_of(entry.key),
+                            .lane = entry.item,
+                            .priority = 9 - (int)(entry.key & 15),
+                            .catch_up = true};
+    return true;
+}
+
+void due_put_back(struct due *due, const struct due_row *row)
+{
+    hold(due, row);
 }
 
 wall due_first(const struct due *due)

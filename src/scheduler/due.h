@@ -15,8 +15,9 @@
 #include "store/store.h"
 
 struct due {
-    struct heap heap; // key: due_at and priority, order: id, item: lane
-    wall edge;        // the last (due_at, id) loaded
+    struct heap heap;     // key: due_at and priority, order: id, item: lane
+    struct heap catch_up; // the same, of runs that catch up: they start when there is room for such
+    wall edge;            // the last (due_at, id) loaded
     run_id edge_id;
     wall covered; // nothing between the edge and this instant is left in the store
     int64_t horizon_us;
@@ -30,7 +31,11 @@ void due_done(struct due *due);
 void due_add(struct due *due, const struct due_row *row);
 // Takes out the earliest run that is due by `until`. False when there is none.
 bool due_take(struct due *due, wall until, struct due_row *ret);
-// The earliest instant held; WALL_NEVER when empty.
+// The same for those that catch up, whatever the time.
+bool due_take_catch_up(struct due *due, struct due_row *ret);
+// One that was taken and could not start comes back.
+void due_put_back(struct due *due, const struct due_row *row);
+// The earliest instant held, of those that do not catch up; WALL_NEVER when empty.
 wall due_first(const struct due *due);
 
 // Loads the next stretch from the store, if the horizon is near its end and there is room. At most

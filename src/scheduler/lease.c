@@ -118,6 +118,8 @@ static struct message *end_lease(struct scheduler *s, wall now, struct flight *f
     if (flight->in_lane)
         lane_finished(&s->lanes, flight->lane);
     s->leases.count--;
+    s->overlaps.busy_known = false; // counted anew
+    overlap_ended(s, flight->task_id);
     lease_free(lease);
     free(flight);
     tidy_deadlines(s);

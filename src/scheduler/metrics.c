@@ -138,6 +138,9 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
            "Runs that are due and held back by max_running or rate_limit.",
            (double)s->limits.parked);
     endpoints_write(&s->endpoints, to);
+    single(to, "punctual_waiting_to_catch_up", "gauge",
+           "Runs that fell into an outage and wait for their start.",
+           (double)s->due.catch_up.count);
     single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
            (double)s->due.heap.count);
     single(to, "punctual_lag_seconds", "gauge",

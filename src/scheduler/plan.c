@@ -1,6 +1,6 @@
 // Occurrences become runs. A run is unique by (task, generation, nominal instant) and is written in
 // the transaction that moves the cursor; the next occurrence comes from the schedule, never from
-// the run before.
+// the run before. What fell into an outage is backlog.c's.
 #include <stdio.h>
 
 #include "scheduler/state.h"
@@ -11,22 +11,25 @@
 
 static void hold_cursor(struct scheduler *s, const struct cursor *cursor)
 {
+    struct heap *heap = cursor->next_at.us < s->up_since.us ? &s->behind : &s->cursors;
     if (cursor->next_at.us <= s->cursors_covered.us)
-        heap_add(&s->cursors, (struct heap_entry){.key = cursor->next_at.us,
-                                                  .order = (uint64_t)cursor->task,
-                                                  .item = (uint64_t)cursor->generation << 32 |
-                                                          (uint64_t)cursor->schedule});
+        heap_add(heap, (struct heap_entry){.key = cursor->next_at.us,
+                                           .order = (uint64_t)cursor->task,
+                                           .item = (uint64_t)cursor->generation << 32 |
+                                                   (uint64_t)cursor->schedule});
 }
 
-// Moves one cursor behind `after`. The caller holds it.
-static enum status move_cursor(struct scheduler *s, const struct schedule *schedule,
-                               struct cursor *cursor, wall after)
+enum status move_cursor(struct scheduler *s, const struct schedule *schedule, struct cursor *cursor,
+                        wall after)
 {
     struct occurrence next;
     bool more = schedule_next(schedule, after, &next);
     cursor->next_at = more ? next.nominal : WALL_NEVER;
     cursor->dst = more ? (int)next.dst : DST_NONE;
-    return store_put_cursor(s->store, cursor);
+    enum status status = store_put_cursor(s->store, cursor);
+    if (status == STATUS_OK && more)
+        hold_cursor(s, cursor);
+    return status;
 }
 
 // What is claimed ahead of its time goes out, whatever the edit says, and is not made once more.
@@ -53,25 +56,11 @@ enum status plan_task(struct scheduler *s, wall now, const struct task_record *r
         struct cursor cursor = {
             .task = record->id, .schedule = (int)i, .generation = record->generation};
         status = move_cursor(s, &task->schedules[i], &cursor, after);
-        if (status == STATUS_OK)
-            hold_cursor(s, &cursor);
     }
     return status;
 }
 
 // --- a task's schedules together ---
-
-// Whether any of them has an occurrence after `t` that is due by now, and not to be skipped.
-static bool later_one_due(const struct task *task, wall t, wall now)
-{
-    for (size_t i = 0; i < task->schedule_count; i++) {
-        struct occurrence next = {.nominal = t};
-        while (schedule_next(&task->schedules[i], next.nominal, &next) && next.nominal.us <= now.us)
-            if (next.dst != DST_SKIPPED)
-                return true;
-    }
-    return false;
-}
 
 // Whether one of them asks for this instant itself: then it is an occurrence, though another one
 // would skip it.
@@ -87,93 +76,77 @@ static bool is_wanted(const struct task *task, wall t)
 
 // --- one occurrence ---
 
-// What is to be done about an occurrence whose time has come.
-struct decision {
-    enum run_state state; // scheduled, missed or skipped
-    enum run_trigger trigger;
-    char reason[240];
-};
-
-static struct decision decide(const struct scheduler *s, wall now, const struct known_task *known,
-                              const struct occurrence *occurrence)
+void decide_paused(const struct task_record *record, struct decision *ret)
 {
-    const struct task_record *record = &known->record;
-    bool outage =
-        occurrence->nominal.us < s->started.us || now.us - occurrence->nominal.us > BEHIND_US;
-    struct decision d = {.state = RUN_SCHEDULED, .trigger = TRIGGER_SCHEDULE};
-    if (wall_is_set(record->paused_at)) {
-        d.state = RUN_SKIPPED;
-        snprintf(d.reason, sizeof d.reason, "the task was paused by %.60s: %.140s",
-                 record->paused_by ? record->paused_by : "somebody",
-                 record->paused_why ? record->paused_why : "no reason given");
-    } else if (occurrence->dst == DST_SKIPPED) {
-        d.state = RUN_SKIPPED;
-        snprintf(d.reason, sizeof d.reason, "%s", dst_note_text(DST_SKIPPED));
-    } else if (outage && later_one_due(known->task, occurrence->nominal, now)) {
-        d.state = RUN_MISSED;
-        snprintf(d.reason, sizeof d.reason,
-                 "the server was not running, or behind, when it was due; of those missed only the "
-                 "latest runs");
-    } else if (outage) {
-        d.trigger = TRIGGER_CATCH_UP;
-    }
-    return d;
+    ret->state = RUN_SKIPPED;
+    snprintf(ret->reason, sizeof ret->reason, "the task was paused by %.60s: %.140s",
+             record->paused_by ? record->paused_by : "somebody",
+             record->paused_why ? record->paused_why : "no reason given");
 }
 
-static void record_occurrence(struct scheduler *s, wall now, const struct known_task *known,
-                              const struct schedule *schedule, const struct occurrence *occurrence)
+void decide_dst_skipped(struct decision *ret)
 {
-    struct decision d = decide(s, now, known, occurrence);
-    bool runs = d.state == RUN_SCHEDULED;
+    ret->state = RUN_SKIPPED;
+    snprintf(ret->reason, sizeof ret->reason, "%s", dst_note_text(DST_SKIPPED));
+}
+
+void record_occurrence(struct scheduler *s, wall now, const struct origin *origin,
+                       const struct upcoming_item *item, const struct decision *d)
+{
+    bool runs = d->state == RUN_SCHEDULED;
     struct run run = {
         .id = id_next(&s->ids, now),
-        .task = known->record.id,
-        .revision_id = known->record.revision_id,
-        .generation = known->record.generation,
-        .state = d.state,
-        .trigger = d.trigger,
-        .reason = runs ? NULL : d.reason,
-        .scheduled_for = occurrence->nominal,
-        .due_at = schedule_effective(schedule, known->record.name, occurrence->nominal),
+        .task = origin->record->id,
+        .revision_id = origin->revision_id,
+        .generation = origin->generation,
+        .state = d->state,
+        .trigger = d->trigger,
+        .reason = runs ? NULL : (char *)d->reason,
+        .scheduled_for = item->nominal,
+        .due_at = item->effective,
+        .deadline_at = run_deadline(origin->task, item->effective),
         .started_at = WALL_NONE,
         .finished_at = runs ? WALL_NONE : now,
         .attempt_started_at = WALL_NONE,
-        .lane = known->task->lane,
-        .priority = known->task->priority,
+        .lane = origin->lane,
+        .priority = origin->task->priority,
     };
     enum status status = add_run(s, &run);
     if (status == STATUS_CONFLICT)
         return; // two schedules of one task meant the same instant: one occurrence
     if (went_well(s, status))
         note_run(s,
-                 &(struct event_run){known->record.name, run.id, d.state, run.due_at, d.reason,
+                 &(struct event_run){origin->record->name, run.id, d->state, run.due_at, d->reason,
                                      WALL_NONE},
                  run.task);
 }
 
-// Takes one cursor over its occurrence. False where it is of no schedule that still is: what the
-// heap holds may be old, and the generation tells.
-static bool pass_cursor(struct scheduler *s, wall now, struct cursor *cursor)
+// An occurrence that is found in time.
+static void record_on_time(struct scheduler *s, wall now, const struct known_task *known,
+                           const struct schedule *schedule, const struct occurrence *occurrence)
 {
-    struct known_task *known;
-    enum status status = known_task_by_id(&s->known, cursor->task, &known);
-    if (status == STATUS_NOT_FOUND || !went_well(s, status))
-        return false;
-    if (known->record.deleted || known->record.generation != cursor->generation ||
-        (size_t)cursor->schedule >= known->task->schedule_count)
-        return false;
-    const struct schedule *schedule = &known->task->schedules[cursor->schedule];
-    struct occurrence occurrence;
-    // The note on daylight saving belongs to the instant: asking again for it gives the same.
-    if (!schedule_next(schedule, wall_plus(cursor->next_at, -1), &occurrence) ||
-        occurrence.nominal.us != cursor->next_at.us)
-        occurrence = (struct occurrence){cursor->next_at, DST_NONE};
-    if (occurrence.dst != DST_SKIPPED || !is_wanted(known->task, occurrence.nominal))
-        record_occurrence(s, now, known, schedule, &occurrence);
-    return !s->broken && went_well(s, move_cursor(s, schedule, cursor, occurrence.nominal));
+    const struct task_record *record = &known->record;
+    struct decision decision = {.state = RUN_SCHEDULED, .trigger = TRIGGER_SCHEDULE};
+    struct origin origin = {.record = record,
+                            .task = known->task,
+                            .lane = known->task->lane,
+                            .generation = record->generation,
+                            .revision_id = record->revision_id};
+    struct upcoming_item item = {
+        .nominal = occurrence->nominal,
+        .effective = schedule_effective(schedule, record->name, occurrence->nominal),
+        .dst = occurrence->dst,
+    };
+    if (wall_is_set(record->paused_at))
+        decide_paused(record, &decision);
+    else if (occurrence->dst == DST_SKIPPED)
+        decide_dst_skipped(&decision);
+    record_occurrence(s, now, &origin, &item, &decision);
 }
 
-static struct cursor cursor_of(const struct heap_entry *entry)
+// --- one cursor ---
+
+static struct cursor cursor_in(const struct heap_entry *entry)
 {
     return (struct cursor){.task = (int64_t)entry->order,
                            .schedule = (int)(entry->item & 0xffffffff),
@@ -181,43 +154,97 @@ static struct cursor cursor_of(const struct heap_entry *entry)
                            .next_at = {entry->key}};
 }
 
-// Usually nothing is behind, and this costs one comparison. Entries taken out of their turn stay in
-// the heap with the generation 0, which no task has.
-void plan_past_of_task(struct scheduler *s, wall now, int64_t task)
+// Whether the store says so, too: a cursor of a task with several schedules may have moved together
+// with another one.
+static bool is_stored(struct scheduler *s, const struct cursor *cursor)
 {
-    const struct heap_entry *first = heap_first(&s->cursors);
-    if (!first || first->key > now.us)
-        return;
-    struct cursor cursors[TASK_SCHEDULES_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < s->cursors.count && count < TASK_SCHEDULES_MAX; i++) {
-        struct heap_entry *entry = &s->cursors.entries[i];
-        if ((int64_t)entry->order != task || entry->key > now.us || entry->item >> 32 == 0)
-            continue;
-        cursors[count++] = cursor_of(entry);
-        entry->item &= 0xffffffff;
-    }
-    for (size_t i = 0; i < count; i++) {
-        bool moved = true;
-        while (moved && cursors[i].next_at.us <= now.us)
-            moved = pass_cursor(s, now, &cursors[i]);
-        if (moved)
-            hold_cursor(s, &cursors[i]);
-    }
+    struct cursor rows[TASK_SCHEDULES_MAX];
+    size_t count;
+    if (!went_well(s, store_load_cursors_of_task(s->store, cursor->task, TASK_SCHEDULES_MAX, rows,
+                                                 &count)))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].schedule == cursor->schedule)
+            return rows[i].next_at.us == cursor->next_at.us;
+    return false;
+}
+
+// The task of a cursor. False when what the heap held is old: the generation tells.
+static bool find_task_of(struct scheduler *s, const struct cursor *cursor, struct known_task **ret)
+{
+    enum status status = known_task_by_id(&s->known, cursor->task, ret);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return false;
+    const struct known_task *known = *ret;
+    return !known->record.deleted && known->record.generation == cursor->generation &&
+           (size_t)cursor->schedule < known->task->schedule_count &&
+           (known->task->schedule_count == 1 || is_stored(s, cursor));
+}
+
+// The end of the outage that this instant fell into; WALL_NONE when it fell into none. An
+// occurrence that came due before the start, or is found late, is missed with all that the task
+// has missed besides.
+static wall outage_of(const struct scheduler *s, wall now, wall nominal)
+{
+    if (nominal.us < s->up_since.us)
+        return s->up_since;
+    return now.us - nominal.us > BEHIND_US ? wall_plus(now, 1) : WALL_NONE;
+}
+
+// Takes one cursor over its occurrence.
+static void pass_on_time(struct scheduler *s, wall now, const struct known_task *known,
+                         struct cursor *cursor)
+{
+    const struct schedule *schedule = &known->task->schedules[cursor->schedule];
+    struct occurrence occurrence;
+    // The note on daylight saving belongs to the instant: asking again for it gives the same.
+    if (!schedule_next(schedule, wall_plus(cursor->next_at, -1), &occurrence) ||
+        occurrence.nominal.us != cursor->next_at.us)
+        occurrence = (struct occurrence){cursor->next_at, DST_NONE};
+    if (occurrence.dst != DST_SKIPPED || !is_wanted(known->task, occurrence.nominal))
+        record_on_time(s, now, known, schedule, &occurrence);
+    if (!s->broken)
+        went_well(s, move_cursor(s, schedule, cursor, occurrence.nominal));
+}
+
+int pass_behind(struct scheduler *s, wall now, const struct heap_entry *entry)
+{
+    struct cursor cursor = cursor_in(entry);
+    struct known_task *known;
+    wall end = outage_of(s, now, cursor.next_at);
+    if (!find_task_of(s, &cursor, &known))
+        return 1;
+    if (wall_is_set(end))
+        return open_backlog(s, now, known, end);
+    pass_on_time(s, now, known, &cursor); // the clock has been set back meanwhile
+    return 1;
+}
+
+static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *entry)
+{
+    struct cursor cursor = cursor_in(entry);
+    struct known_task *known;
+    if (wall_is_set(outage_of(s, now, cursor.next_at)))
+        heap_add(&s->behind, *entry); // what comes in time goes before it
+    else if (find_task_of(s, &cursor, &known))
+        pass_on_time(s, now, known, &cursor);
 }
 
 void plan_due_occurrences(struct scheduler *s, wall now)
 {
     wall until = wall_plus(now, s->options.claim_ahead_us);
+    size_t behind = s->behind.count;
     for (int i = 0; i < OCCURRENCES_A_TURN && !s->broken && !s->stopping; i++) {
         const struct heap_entry *first = heap_first(&s->cursors);
         struct heap_entry entry;
         if (!first || first->key > until.us)
             return;
         heap_take(&s->cursors, &entry);
-        struct cursor cursor = cursor_of(&entry);
-        if (pass_cursor(s, now, &cursor))
-            hold_cursor(s, &cursor);
+        pass_cursor(s, now, &entry);
+        if (s->behind.count > behind) { // only put aside, which costs next to nothing
+            behind = s->behind.count;
+            i--;
+        }
     }
 }
 
@@ -258,6 +285,8 @@ wall plan_next(const struct scheduler *s, wall now)
 {
     wall next = load_at(s, now);
     const struct heap_entry *first = heap_first(&s->cursors);
+    if (!s->stopping && (s->behind.count || (s->backlogs_left && !catching_up_is_full(s))))
+        return now;
     if (first && !s->stopping && first->key - s->options.claim_ahead_us < next.us)
         next.us = first->key - s->options.claim_ahead_us;
     return next;

@@ -43,6 +43,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
 {
     struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
     bury_if_deleted(s, task_id, &verdict);
+    run_at_most_once(task, attempt, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
     count_attempt(&s->metrics, attempt, task);
     event_attempt(&s->journal, task->name, attempt);
@@ -59,8 +60,11 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
                                  .at = WALL_NONE},
              task_id);
     if (verdict.state == RUN_WAITING)
-        due_add(&s->due,
-                &(struct due_row){attempt->run, verdict.due_at, task->lane, task_id, priority});
+        due_add(&s->due, &(struct due_row){.run = attempt->run,
+                                           .due_at = verdict.due_at,
+                                           .lane = task->lane,
+                                           .task = task_id,
+                                           .priority = priority});
     pause_if_gone(s, now, attempt, task_id);
 }
 
@@ -76,6 +80,8 @@ bool take_report(struct scheduler *s, wall now, struct message *m)
         finish_attempt(s, now, &m->attempt, flight->task, flight->task_id, flight->priority);
     lane_finished(&s->lanes, flight->lane);
     endpoint_saw(s, now, flight, &m->attempt);
+    s->overlaps.busy_known = false; // counted anew
+    overlap_ended(s, flight->task_id);
     m->task = flight->task; // handed over, for the log
     free(flight);
     return true;

@@ -10,8 +10,14 @@ enum status add_run(struct scheduler *s, const struct run *run)
 {
     enum status status = store_add_run(s->store, run);
     if (status == STATUS_OK && run->state == RUN_SCHEDULED)
-        due_add(&s->due,
-                &(struct due_row){run->id, run->due_at, run->lane, run->task, run->priority});
+        due_add(&s->due, &(struct due_row){.run = run->id,
+                                           .due_at = run->due_at,
+                                           .lane = run->lane,
+                                           .task = run->task,
+                                           .priority = run->priority,
+                                           .catch_up = run->trigger == TRIGGER_CATCH_UP});
+    if (status == STATUS_OK && run->state == RUN_SCHEDULED)
+        watch_deadline(s, run);
     return status;
 }
 
@@ -130,10 +136,12 @@ static enum status grant(struct scheduler *s, wall now, struct wish *wish, struc
         run->revision_id = known->record.revision_id;
         run->lane = known->task->lane;
         run->priority = known->task->priority;
+        run->deadline_at = run_deadline(known->task, run->due_at);
     } else {
         status = known_definition_row(&s->known, wish->target, now, &run->revision_id);
         run->lane = wish->target->lane;
         run->priority = wish->target->priority;
+        run->deadline_at = run_deadline(wish->target, run->due_at);
     }
     if (wish->has_priority)
         run->priority = wish->priority;
@@ -229,19 +237,29 @@ static enum status cancel_running(struct scheduler *s, wall now, const struct ru
     return status;
 }
 
-static void cancel(struct scheduler *s, wall now, struct message *m, struct run *run)
+enum status end_as_canceled(struct scheduler *s, wall now, const struct run *run,
+                            const char *reason)
 {
     struct verdict verdict = {.state = RUN_CANCELED, .due_at = WALL_NONE};
-    const char *reason = verdict.reason;
-    snprintf(verdict.reason, sizeof verdict.reason, "canceled by %.60s%s%.120s",
-             m->author ? m->author : "somebody", m->note ? ": " : "", m->note ? m->note : "");
-    if (!went_well(s, run->state == RUN_RUNNING
-                          ? cancel_running(s, now, run, &verdict)
-                          : store_end_run(s->store, run->id, RUN_CANCELED, reason, now)))
+    snprintf(verdict.reason, sizeof verdict.reason, "%s", reason);
+    enum status status = run->state == RUN_RUNNING
+                             ? cancel_running(s, now, run, &verdict)
+                             : store_end_run(s->store, run->id, RUN_CANCELED, reason, now);
+    if (went_well(s, status))
+        note_run(s,
+                 &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason,
+                                     WALL_NONE},
+                 run->task);
+    return status;
+}
+
+static void cancel(struct scheduler *s, wall now, struct message *m, struct run *run)
+{
+    char reason[200];
+    snprintf(reason, sizeof reason, "canceled by %.60s%s%.120s", m->author ? m->author : "somebody",
+             m->note ? ": " : "", m->note ? m->note : "");
+    if (end_as_canceled(s, now, run, reason) != STATUS_OK)
         return;
-    note_run(
-        s, &(struct event_run){run->task_name, run->id, RUN_CANCELED, WALL_NONE, reason, WALL_NONE},
-        run->task);
     run->state = RUN_CANCELED;
     run->finished_at = now;
     free(run->reason);
@@ -265,6 +283,7 @@ void answer_cancel_run(struct scheduler *s, wall now, struct message *m)
 static void retry(struct scheduler *s, wall now, struct message *m, const struct run *old)
 {
     struct known_task *known = NULL;
+    struct task *task = NULL;
     if (old->task) {
         if (!went_well(s, known_task_by_id(&s->known, old->task, &known)) ||
             !may_run(m, known, old->task_name))
@@ -286,11 +305,11 @@ static void retry(struct scheduler *s, wall now, struct message *m, const struct
         run.revision_id = known->record.revision_id;
         run.lane = known->task->lane;
     } else {
-        struct task *task;
         if (!went_well(s, known_definition(&s->known, run.revision_id, &task)))
             return;
         run.lane = task->lane; // of its kind, whichever version made the old run
     }
+    run.deadline_at = run_deadline(known ? known->task : task, now);
     if (!went_well(s, add_run(s, &run)))
         return;
     note_run(s,

@@ -24,6 +24,7 @@ const struct scheduler_options scheduler_defaults = {
     .key_life_us = DAY,
     .breaker_failures = 10,
     .breaker_open_us = 30 * SECOND,
+    .catch_up_per_s = 100,
 };
 
 static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struct message *) = {
@@ -54,7 +55,10 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     random_seed(&s->chance, options->seed);
     s->ids.last = start.last_run.value;
     s->turn = start.last_turn;
-    s->started = now;
+    s->started = s->up_since = now;
+    s->backlogs_left = true;
+    s->next_deadline = WALL_NONE;
+    pace_init(&s->pace, options->catch_up_per_s);
     s->wall_minus_steady_us = options->wall_minus_steady_us;
     due_init(&s->due, options->horizon_us, options->due_limit);
     lanes_init(&s->lanes, options->lane_limit);
@@ -112,6 +116,9 @@ void scheduler_free(struct scheduler *s)
     free(s->sweeps);
     map_done(&s->flights);
     heap_done(&s->cursors);
+    heap_done(&s->behind);
+    overlaps_done(&s->overlaps);
+    pace_done(&s->pace);
     due_done(&s->due);
     lanes_done(&s->lanes);
     limits_done(&s->limits);
@@ -176,6 +183,8 @@ void note_run(struct scheduler *s, const struct event_run *event, int64_t task_i
 {
     event_run(&s->journal, event);
     count_run(&s->metrics, task_id, event->task, event->state);
+    if (run_state_is_final(event->state))
+        overlap_ended(s, task_id);
 }
 
 static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
@@ -243,6 +252,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     buffer_clear(&s->journal);
     s->metrics.turns++;
 
+    if (now.us < s->up_since.us) // the clock was set back: what comes now is no outage
+        s->up_since = now;
     if (!s->broken)
         went_well(s, store_begin(s->store));
     sweep_on(s, now);
@@ -250,6 +261,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     load_cursors(s, now);
     take_messages(s, now, inbox);
     plan_due_occurrences(s, now);
+    catch_up(s, now);
+    miss_late_runs(s, now);
     start_due_runs(s, now);
     hand_out_runs(s, now);
     keep_journal(s, now);
@@ -286,17 +299,18 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     wall next = due_load_at(&s->due, now);
     next = earlier(next, plan_next(s, now));
     next = earlier(next, history_next(s));
+    next = earlier(next, leases_next(s));
+    next = earlier(next, pull_next(s, now));
     if (s->stopping)
         return next;
     if (feed_is_wanted(s))
         return now;
-    if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)
-        next = earlier(next, leases_next(s));
-    next = earlier(next, pull_next(s, now));
-    if (s->stopping)
-        return next;
     if (s->lanes.first && s->flights.count - s->leases.count < (size_t)s->options.total_limit)
         return now;
+    next = earlier(next, overlap_next(s, now));
+    next = earlier(next, pace_next(s, now));
+    if (s->next_deadline.us < WALL_NEVER.us)
+        next = earlier(next, wall_plus(s->next_deadline, 1));
     next = earlier(earlier(next, s->limits.next), s->endpoints.next);
     wall first = due_first(&s->due);
     return wall_is_set(first) ? earlier(next, wall_plus(first, -s->options.claim_ahead_us)) : next;

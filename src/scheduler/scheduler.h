@@ -35,6 +35,7 @@ struct scheduler_options {
     size_t queue_count;
     int64_t wall_minus_steady_us; // at the start; scheduler_clock tells it later
     int64_t boot;                 // tells one start of the machine from another; 0: not known
+    int catch_up_per_s; // how many runs that catch up after an outage may start in a second
 };
 extern const struct scheduler_options scheduler_defaults;
 

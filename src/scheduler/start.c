@@ -9,6 +9,17 @@
 #define STARTS_A_TURN 1000
 #define SORTED_A_TURN 20000
 
+bool is_scheduled(struct scheduler *s, run_id id)
+{
+    struct run run;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return false;
+    bool scheduled = run.state == RUN_SCHEDULED;
+    run_done(&run);
+    return scheduled;
+}
+
 // What is due within the next moment goes to its lane: all of it, unless the clock has leapt.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {
@@ -74,6 +85,7 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     lane_started(&s->lanes, task->lane);
     endpoint_started(s, task->lane, run->id);
     limits_started(s, start_of(run, now), run, task);
+    overlap_began(s, run->task);
     if (task->target.kind == TARGET_QUEUE)
         hand_out(s, now, run, flight);
     else
@@ -89,6 +101,31 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
              run->task);
 }
 
+// Whether the policies of its task let a run start for the first time. Otherwise it is ended, or
+// held and comes back by itself.
+static bool may_start(struct scheduler *s, wall now, const struct run *run, const struct task *task)
+{
+    if (run->state != RUN_SCHEDULED)
+        return true;
+    if (deadline_passed(s, now, run))
+        return false;
+    bool paced = run->trigger == TRIGGER_CATCH_UP;
+    if (paced && !pace_has_room(&s->pace, now)) {
+        due_put_back(&s->due, &(struct due_row){.run = run->id,
+                                                .due_at = run->due_at,
+                                                .lane = task->lane,
+                                                .task = run->task,
+                                                .priority = run->priority,
+                                                .catch_up = true});
+        return false;
+    }
+    if (!overlap_allows(s, now, run, task, task->lane))
+        return false;
+    if (paced)
+        pace_started(&s->pace, now);
+    return true;
+}
+
 // `released`: it has waited for the limits of its task, and they let it go.
 static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t lane,
                   bool released)
@@ -99,7 +136,9 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         return; // STATUS_CONFLICT: a paused task's runs are noted again when it is resumed
     if (task->lane != lane) // given another endpoint since it was noted: that one's limit counts
         s->feed.by_task |= !lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
-    else if (limits_let(s, start_of(run, now), run, task, released) &&
+    // Who may not start because of another run is judged before limits make it wait.
+    else if (may_start(s, now, run, task) &&
+             limits_let(s, start_of(run, now), run, task, released) &&
              went_well(s,
                        store_start_run(s->store, run->id, start_of(run, now), revision_id, lane)))
         take_off(s, now, run, task);
@@ -130,6 +169,8 @@ void start_due_runs(struct scheduler *s, wall now)
     if (!went_well(s, due_load(&s->due, s->store, now)) || s->stopping)
         return;
     sort_into_lanes(s, until);
+    let_some_catch_up(s, now);
+    release_held_runs(s, now);
     endpoints_probe(s, now);
     feed_lines(s, now);
     limits_release(s, now);

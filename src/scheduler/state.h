@@ -2,9 +2,10 @@
  * state - what the scheduler holds between turns
  *
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
- * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
- * orders), report.c (what came of them), recover.c (the start), history.c (clearing), metrics.c;
- * lease.h has what workers and call backs need.
+ * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), backlog.c (those of an
+ * outage), start.c (due runs into orders) with overlap.c, deadline.c and pace.c, report.c (what
+ * came of them), recover.c (the start), history.c (clearing), metrics.c; lease.h has what workers
+ * and call backs need.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "base/map.h"
 #include "core/event.h"
 #include "core/message.h"
+#include "core/upcoming.h"
 #include "scheduler/due.h"
 #include "scheduler/endpoint.h"
 #include "scheduler/known.h"
@@ -42,6 +44,22 @@ struct feed {
     wall until;
     struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
     bool by_task;             // the store may name another lane than a run's task has
+};
+
+// Which runs wait for another one of their task. overlap.c
+struct overlaps {
+    struct map held;    // task id -> struct held: those that wait until another has ended
+    struct held *freed; // those of them where one has
+    struct heap early;  // key: due_at and priority, order: id, item: lane: judged at their time
+    struct map busy;    // task id -> its number of flights, as a pointer: of the turn under way
+    bool busy_known;
+};
+
+// How fast runs that catch up may start. pace.c
+struct pace {
+    wall *starts; // of the latest `per_s`, as a ring
+    int per_s, at;
+    wall next; // when some more of them go to their lanes
 };
 
 // What became of a task's runs since the start, for /metrics.
@@ -77,7 +95,14 @@ struct scheduler {
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
-    struct map flights; // run id -> struct flight
+    struct map flights;    // run id -> struct flight
+    struct heap behind;    // as cursors: those whose occurrence fell into an outage
+    bool backlogs_left;    // the store may have backlogs; at first it may
+    int64_t backlog_after; // the task whose backlog was looked at last
+    wall up_since;         // what fell due before it fell into an outage
+    wall next_deadline;    // no deadline passes before it
+    struct overlaps overlaps;
+    struct pace pace;
     struct known known;
     struct sweep *sweeps; // in the order they came: see sweep.c
     size_t sweep_count;
@@ -154,15 +179,73 @@ enum status cancel_pending_runs(struct scheduler *s, wall now, int64_t task, boo
 bool is_swept(const struct scheduler *s, const struct run *run);
 void sweep_on(struct scheduler *s, wall now);
 enum status load_sweeps(struct scheduler *s); // at the start
+// Ends a run that is not final as canceled; an attempt under way is aborted.
+enum status end_as_canceled(struct scheduler *s, wall now, const struct run *run,
+                            const char *reason);
 // plan.c
+struct origin { // where an occurrence comes from
+    const struct task_record *record;
+    const struct task *task; // whose policies hold
+    uint64_t lane;
+    int generation;
+    int64_t revision_id;
+};
+struct decision {         // what is to be done about an occurrence whose time has come
+    enum run_state state; // scheduled, missed or skipped
+    enum run_trigger trigger;
+    char reason[240];
+};
+void decide_paused(const struct task_record *record, struct decision *ret);
+void decide_dst_skipped(struct decision *ret);
+// Writes its run, unless the occurrence has one.
+void record_occurrence(struct scheduler *s, wall now, const struct origin *origin,
+                       const struct upcoming_item *item, const struct decision *d);
+// Moves one cursor behind `after`.
+enum status move_cursor(struct scheduler *s, const struct schedule *schedule, struct cursor *cursor,
+                        wall after);
+// One cursor that was put aside. Returns what it cost, in occurrences.
+int pass_behind(struct scheduler *s, wall now, const struct heap_entry *entry);
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task);
 void plan_due_occurrences(struct scheduler *s, wall now);
-// What of one task has fallen due and is not decided yet, after an outage or behind a herd, is
-// decided now: before an edit, a delete, a pause or a resume, behind which nobody would know of it.
-void plan_past_of_task(struct scheduler *s, wall now, int64_t task);
 void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);
+// backlog.c
+void catch_up(struct scheduler *s, wall now);
+// So many runs wait to catch up that no more are made.
+bool catching_up_is_full(const struct scheduler *s);
+// A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
+// what it cost, in occurrences.
+int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
+// An edit of the schedule or a delete: what of the task was due by now and has no record yet is
+// missed.
+enum status give_up_backlog(struct scheduler *s, wall now, const struct task_record *before,
+                            const char *reason);
+// deadline.c
+void deadline_reason(wall deadline, char *text, size_t size);
+// True when the run ended as missed.
+bool deadline_passed(struct scheduler *s, wall now, const struct run *run);
+void watch_deadline(struct scheduler *s, const struct run *run);
+void miss_late_runs(struct scheduler *s, wall now);
+// overlap.c
+// Whether a run may start beside those of its task that are live. Otherwise it is ended, or held
+// and comes back to its lane by itself.
+bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const struct task *task,
+                    uint64_t lane);
+void overlap_began(struct scheduler *s, int64_t task);  // an attempt has begun
+void overlap_ended(struct scheduler *s, int64_t task);  // a run, or an attempt, has ended
+void overlap_forget(struct scheduler *s, int64_t task); // its held runs are noted anew otherwise
+void release_held_runs(struct scheduler *s, wall now);
+wall overlap_next(const struct scheduler *s, wall now);
+void overlaps_done(struct overlaps *overlaps);
+// pace.c
+void pace_init(struct pace *pace, int per_s);
+void pace_done(struct pace *pace);
+bool pace_has_room(const struct pace *pace, wall now);
+void pace_started(struct pace *pace, wall now);
+// Some of the runs that catch up go to their lanes.
+void let_some_catch_up(struct scheduler *s, wall now);
+wall pace_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
 // feed.c
@@ -171,6 +254,8 @@ bool feed_is_wanted(const struct scheduler *s);
 void feed_moved_task(struct scheduler *s, int64_t task);
 void feed_done(struct feed *feed);
 void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane);
+// Whether the store has it as scheduled: not started, nor ended.
+bool is_scheduled(struct scheduler *s, run_id id);
 // report.c
 // True where the attempt is over, and to be logged.
 bool take_report(struct scheduler *s, wall now, struct message *m);

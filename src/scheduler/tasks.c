@@ -66,16 +66,16 @@ static enum status follow_to_queue(struct scheduler *s, int64_t task, const stru
 static enum status edit_task(struct scheduler *s, wall now, struct task_record *record,
                              const struct task *before, struct task *task, const struct edit *edit)
 {
+    static const char reason[] = "its schedule was edited before the occurrence had started";
     bool same_schedules = task_same_schedules(before, task);
-    if (!same_schedules) {
-        plan_past_of_task(s, now, record->id);
+    enum status status = same_schedules ? STATUS_OK : give_up_backlog(s, now, record, reason);
+    if (!same_schedules)
         record->generation++;
-    }
     set_definition(record, task);
-    enum status status = store_save_task(s->store, record, edit);
+    if (status == STATUS_OK)
+        status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK && !same_schedules)
-        status = cancel_pending_runs(s, now, record->id, true,
-                                     "its schedule was edited before the occurrence had started");
+        status = cancel_pending_runs(s, now, record->id, true, reason);
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
     if (before->lane != task->lane)
@@ -84,6 +84,7 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
         status = follow_to_queue(s, record->id, before, task);
     if (status == STATUS_OK)
         limits_changed(s, now, record->id, before, task);
+    overlap_ended(s, record->id); // held runs are judged by the new rule
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
@@ -153,7 +154,8 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit)
 {
     struct task_record *record = &known->record;
-    plan_past_of_task(s, now, record->id);
+    if (!went_well(s, give_up_backlog(s, now, record, "its task was deleted")))
+        return STATUS_FAILED;
     record->deleted = true;
     record->generation++;
     record->changed_at = now;
@@ -174,13 +176,13 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
                        const char *why)
 {
     struct task_record *record = &known->record;
-    plan_past_of_task(s, now, record->id);
     free(record->paused_by);
     free(record->paused_why);
     record->paused_at = now;
     record->paused_by = memory_text(by);
     record->paused_why = memory_text(why);
     limits_forget(&s->limits, record->id); // noted again when it is resumed
+    overlap_forget(s, record->id);
     event_task(&s->journal, "task.paused", record->name, record->revision, by, why);
     return store_mark_task(s->store, record, "paused",
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});
@@ -336,7 +338,6 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         return;
     struct task_record *record = &known->record;
     if (wall_is_set(record->paused_at)) {
-        plan_past_of_task(s, now, record->id);
         free(record->paused_by);
         free(record->paused_why);
         record->paused_by = record->paused_why = NULL;

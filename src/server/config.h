@@ -33,7 +33,8 @@ struct config {
     size_t allowed_count;
     struct secret *secrets; // the default one, where there is one, has no name
     size_t secret_count;
-    int threads; // of the front
+    int threads;        // of the front
+    int catch_up_per_s; // how many runs may start in a second to catch up after an outage
     int64_t drain_us;
     struct history_config { // 0: without end
         int64_t age_us, rows, bytes;

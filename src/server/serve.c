@@ -139,6 +139,7 @@ static bool start_scheduler(struct house *h)
     struct scheduler_options options = scheduler_defaults;
     options.breaker_failures = h->config.breaker.failures;
     options.breaker_open_us = h->config.breaker.open_for_us;
+    options.catch_up_per_s = h->config.catch_up_per_s;
     entropy(&options.seed, sizeof options.seed);
     options.history_age_us = h->config.history.age_us;
     options.history_rows = h->config.history.rows;

@@ -63,6 +63,7 @@ static void close_store(struct store *store)
     books_forget(s);
     free(s->rates);
     free(s->leases);
+    free(s->policies);
     free(s);
 }
 
@@ -163,6 +164,14 @@ static const struct store_verbs verbs = {
     .find_lease = sqlite_find_lease,
     .release_run = sqlite_release_run,
     .move_runs = sqlite_move_runs,
+    .add_backlog = sqlite_add_backlog,
+    .move_backlog = sqlite_move_backlog,
+    .drop_backlog = sqlite_drop_backlog,
+    .give_up_backlogs = sqlite_give_up_backlogs,
+    .load_backlogs = sqlite_load_backlogs,
+    .load_cursors_of_task = sqlite_load_cursors_of_task,
+    .load_waiting_of_task = sqlite_load_waiting_of_task,
+    .load_deadlines = sqlite_load_deadlines,
     .find_key = sqlite_find_key,
     .keep_key = sqlite_keep_key,
     .clear_keys = sqlite_clear_keys,
@@ -216,11 +225,11 @@ static bool has_log(struct sqlite *s)
 static enum status prepare(struct sqlite *s)
 {
     static enum status (*const parts[])(struct sqlite *) = {
-        sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
-        sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
-        sqlite_prepare_sweeps,   sqlite_prepare_keys,    sqlite_prepare_journal,
-        sqlite_prepare_books,    sqlite_prepare_history, sqlite_prepare_rates,
-        sqlite_prepare_leases,
+        sqlite_prepare_settings, sqlite_prepare_tasks,    sqlite_prepare_revisions,
+        sqlite_prepare_cursors,  sqlite_prepare_runs,     sqlite_prepare_moves,
+        sqlite_prepare_sweeps,   sqlite_prepare_keys,     sqlite_prepare_journal,
+        sqlite_prepare_books,    sqlite_prepare_history,  sqlite_prepare_rates,
+        sqlite_prepare_leases,   sqlite_prepare_policies,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

@@ -22,7 +22,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal, **books, **history, **rates, **leases;
+        **keys, **journal, **books, **history, **rates, **leases, **policies;
     // What the turn has added to the books and not yet written (sqlite_books.c).
     int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
     struct map uses; // inline definition -> struct definition_use
@@ -59,6 +59,7 @@ enum status books_write(struct sqlite *s);
 void books_forget(struct sqlite *s); // the turn was undone
 enum status sqlite_prepare_rates(struct sqlite *s);
 enum status sqlite_prepare_leases(struct sqlite *s);
+enum status sqlite_prepare_policies(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -122,6 +123,19 @@ enum status sqlite_drop_lease(struct store *store, run_id run);
 enum status sqlite_find_lease(struct store *store, run_id run, struct lease_record *ret);
 enum status sqlite_release_run(struct store *store, run_id run, int64_t fence);
 enum status sqlite_move_runs(struct store *store, int64_t task, uint64_t lane);
+
+enum status sqlite_add_backlog(struct store *store, const struct backlog *backlog);
+enum status sqlite_move_backlog(struct store *store, int64_t id, wall next_at);
+enum status sqlite_drop_backlog(struct store *store, int64_t id);
+enum status sqlite_give_up_backlogs(struct store *store, int64_t task, const char *reason);
+enum status sqlite_load_backlogs(struct store *store, int64_t after_task, size_t max,
+                                 struct backlog *ret, size_t *ret_count);
+enum status sqlite_load_cursors_of_task(struct store *store, int64_t task, size_t max,
+                                        struct cursor *ret, size_t *ret_count);
+enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
+                                        run_id *ret, size_t *ret_count);
+enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,
+                                  size_t *ret_count);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

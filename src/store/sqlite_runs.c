@@ -12,26 +12,29 @@ static_assert(RUN_SCHEDULED == 0 && RUN_RUNNING == 2 && RUN_WAITING == 3 && RUN_
               "states are stored");
 static_assert(TRIGGER_SCHEDULE == 0 && TRIGGER_CATCH_UP == 3, "triggers are stored");
 
+// The last: a run that catches up and has not started.
+#define DUE_COLUMNS "id, due_at, lane, task_id, priority, trigger = 3 AND state = 0"
+
 static const char *const texts[STATEMENTS] = {
     // Only the occurrence may conflict: an id that is there already is a bug, and fails.
     [ADD] =
         ("INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
          " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
-         " reason, payload, priority)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+         " reason, payload, priority, deadline_at)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+         "?18, ?19)"
          " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     // Two steps, so that each is one range of the index also where thousands are due in the same
     // instant.
-    [LOAD_DUE_THEN] = ("SELECT id, due_at, lane, task_id, priority FROM runs INDEXED BY runs_due"
+    [LOAD_DUE_THEN] = ("SELECT " DUE_COLUMNS " FROM runs INDEXED BY runs_due"
                        " WHERE state IN (0, 3) AND due_at = ?1 AND id > ?2 ORDER BY id LIMIT ?3"),
-    [LOAD_DUE_LATER] = ("SELECT id, due_at, lane, task_id, priority FROM runs INDEXED BY runs_due"
+    [LOAD_DUE_LATER] = ("SELECT " DUE_COLUMNS " FROM runs INDEXED BY runs_due"
                         " WHERE state IN (0, 3) AND due_at > ?1 AND due_at <= ?2"
                         " ORDER BY due_at, id LIMIT ?3"),
-    [LOAD_DUE_OF_TASK] =
-        ("SELECT id, due_at, lane, task_id, priority FROM runs INDEXED BY runs_live_of_task"
-         " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
-         " ORDER BY id LIMIT ?3"),
+    [LOAD_DUE_OF_TASK] = ("SELECT " DUE_COLUMNS " FROM runs INDEXED BY runs_live_of_task"
+                          " WHERE task_id = ?1 AND state <= 3 AND state IN (0, 3) AND id > ?2"
+                          " ORDER BY id LIMIT ?3"),
     [LOAD_RUNNING] = ("SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_by_state" RUN_JOINS
                       "WHERE r.state >= 2 AND r.state <> 4 AND r.state = 2 AND r.id > ?1"
                       " ORDER BY r.id LIMIT ?2"),
@@ -66,6 +69,7 @@ enum status sqlite_add_run(struct store *store, const struct run *run)
     bind_text(q, 16, run->reason);
     bind_bytes(q, 17, run->payload, run->payload_size);
     bind_int(q, 18, run->priority);
+    bind_wall(q, 19, run->deadline_at.us > 0 ? run->deadline_at : WALL_NONE);
     enum status status = database_change(&s->database, q, &changes);
     if (status != STATUS_OK || changes == 0)
         return status == STATUS_OK ? STATUS_CONFLICT : status;
@@ -101,6 +105,7 @@ static enum status load_rows(struct sqlite *s, sqlite3_stmt *q, struct due_row *
             .lane = (uint64_t)sqlite3_column_int64(q, 2),
             .task = sqlite3_column_int64(q, 3),
             .priority = column_int(q, 4),
+            .catch_up = sqlite3_column_int(q, 5) != 0,
         };
     *ret_count = count;
     return database_walked(q, status);

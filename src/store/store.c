@@ -248,6 +248,50 @@ enum status store_move_runs(struct store *store, int64_t task, uint64_t lane)
     return store->verbs->move_runs(store, task, lane);
 }
 
+enum status store_add_backlog(struct store *store, const struct backlog *backlog)
+{
+    return store->verbs->add_backlog(store, backlog);
+}
+
+enum status store_move_backlog(struct store *store, int64_t id, wall next_at)
+{
+    return store->verbs->move_backlog(store, id, next_at);
+}
+
+enum status store_drop_backlog(struct store *store, int64_t id)
+{
+    return store->verbs->drop_backlog(store, id);
+}
+
+enum status store_give_up_backlogs(struct store *store, int64_t task, const char *reason)
+{
+    return store->verbs->give_up_backlogs(store, task, reason);
+}
+
+enum status store_load_backlogs(struct store *store, int64_t after_task, size_t max,
+                                struct backlog *ret, size_t *ret_count)
+{
+    return store->verbs->load_backlogs(store, after_task, max, ret, ret_count);
+}
+
+enum status store_load_cursors_of_task(struct store *store, int64_t task, size_t max,
+                                       struct cursor *ret, size_t *ret_count)
+{
+    return store->verbs->load_cursors_of_task(store, task, max, ret, ret_count);
+}
+
+enum status store_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
+                                       run_id *ret, size_t *ret_count)
+{
+    return store->verbs->load_waiting_of_task(store, task, after, max, ret, ret_count);
+}
+
+enum status store_load_deadlines(struct store *store, size_t max, struct deadline *ret,
+                                 size_t *ret_count)
+{
+    return store->verbs->load_deadlines(store, max, ret, ret_count);
+}
+
 enum status store_find_key(struct store *store, const char *key, wall now,
                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size)
 {

@@ -108,6 +108,10 @@ enum status store_drop_cursors(struct store *store, int64_t task);
 enum status store_load_cursors(struct store *store, const struct cursor *after, wall until,
                                size_t max, struct cursor *ret, size_t *ret_count);
 
+// All of a task, by their place in its list.
+enum status store_load_cursors_of_task(struct store *store, int64_t task, size_t max,
+                                       struct cursor *ret, size_t *ret_count);
+
 // --- runs ---
 // STATUS_CONFLICT where this occurrence (task, generation, scheduled_for) has a run already;
 // nothing is written then.
@@ -119,6 +123,7 @@ struct due_row {
     uint64_t lane;
     int64_t task; // 0: a one-off
     int priority;
+    bool catch_up; // of an outage, and not started yet
 };
 // Runs scheduled or waiting with (due_at, id) after (`after`, after_id) and due_at <= until,
 // earliest first.
@@ -219,6 +224,36 @@ enum status store_find_lease(struct store *store, run_id run, struct lease_recor
 enum status store_release_run(struct store *store, run_id run, int64_t fence);
 // The runs of a task that are scheduled or waiting go to another lane.
 enum status store_move_runs(struct store *store, int64_t task, uint64_t lane);
+// Runs of `task` that wait between two attempts, by id, after `after`.
+enum status store_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
+                                       run_id *ret, size_t *ret_count);
+struct deadline {
+    run_id run;
+    wall at;
+};
+// Runs scheduled that have a deadline, whether passed or not: the earliest first.
+enum status store_load_deadlines(struct store *store, size_t max, struct deadline *ret,
+                                 size_t *ret_count);
+
+// --- backlogs: occurrences that fell into an outage and have no record yet ---
+struct backlog {
+    int64_t id; // grows with the outages
+    int64_t task;
+    int generation;
+    int64_t revision_id; // the definition that decided
+    wall next_at;        // those of [next_at, until) are left
+    wall run_from;       // from here on they run, before it they are missed
+    wall until;
+    char reason[120]; // not "": all of them are missed, for this
+};
+enum status store_add_backlog(struct store *store, const struct backlog *backlog); // id is not read
+enum status store_move_backlog(struct store *store, int64_t id, wall next_at);
+enum status store_drop_backlog(struct store *store, int64_t id);
+// None of what is left of a task is to run, for this reason.
+enum status store_give_up_backlogs(struct store *store, int64_t task, const char *reason);
+// The oldest of each task, for tasks after `after_task`, by task.
+enum status store_load_backlogs(struct store *store, int64_t after_task, size_t max,
+                                struct backlog *ret, size_t *ret_count);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

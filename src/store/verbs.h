@@ -81,6 +81,18 @@ struct store_verbs {
     enum status (*find_lease)(struct store *store, run_id run, struct lease_record *ret);
     enum status (*release_run)(struct store *store, run_id run, int64_t fence);
     enum status (*move_runs)(struct store *store, int64_t task, uint64_t lane);
+    enum status (*add_backlog)(struct store *store, const struct backlog *backlog);
+    enum status (*move_backlog)(struct store *store, int64_t id, wall next_at);
+    enum status (*drop_backlog)(struct store *store, int64_t id);
+    enum status (*give_up_backlogs)(struct store *store, int64_t task, const char *reason);
+    enum status (*load_backlogs)(struct store *store, int64_t after_task, size_t max,
+                                 struct backlog *ret, size_t *ret_count);
+    enum status (*load_cursors_of_task)(struct store *store, int64_t task, size_t max,
+                                        struct cursor *ret, size_t *ret_count);
+    enum status (*load_waiting_of_task)(struct store *store, int64_t task, run_id after, size_t max,
+                                        run_id *ret, size_t *ret_count);
+    enum status (*load_deadlines)(struct store *store, size_t max, struct deadline *ret,
+                                  size_t *ret_count);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

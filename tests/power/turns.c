@@ -312,9 +312,9 @@ static enum status cancel_pending(struct history *h)
     size_t count = 0;
     if (!task->there)
         return STATUS_OK;
-    enum status status =
-        answer(h, "store_cancel_pending", STATUS_OK,
-               store_cancel_pending(h->store, task->id, false, "so", at, 4, canceled, &count));
+    enum status status = answer(h, "store_cancel_pending", STATUS_OK,
+                                store_cancel_pending(h->store, task->id, (run_id){INT64_MAX}, false,
+                                                     "so", at, 4, canceled, &count));
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct model_run *m = model_find_run(&h->now, canceled[i].value);
         if (!m || m->task != task->id || !run_state_may((enum run_state)m->state, RUN_CANCELED)) {

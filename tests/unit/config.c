@@ -74,6 +74,7 @@ TEST(without_a_word_the_server_keeps_to_this_machine)
     CHECK_INT(30 * SECOND, config.drain_us);
     CHECK_INT(10, config.breaker.failures);
     CHECK_INT(30 * SECOND, config.breaker.open_for_us);
+    CHECK_INT(100, config.catch_up_per_s);
     CHECK_INT(LEVEL_INFO, config.log_level);
     config_done(&config);
 }
@@ -143,7 +144,8 @@ TEST(a_file_says_everything)
                   "allow_targets: [loopback, private, 192.0.2.0/24, fd00::/8]\n"
                   "signing_secret: [%s, %s]\n"
                   "secrets: {billing: %s}\n"
-                  "threads: 3\ndrain: 1m\nbreaker: {failures: 5, open_for: 1m}\nlog_level: debug\n",
+                  "threads: 3\ncatch_up_per_s: 7\ndrain: 1m\nbreaker: {failures: 5, open_for: "
+                  "1m}\nlog_level: debug\n",
                   first, second, third);
     enum status status = parse_file(buffer_string(&text), &config, &faults);
     if (status != STATUS_OK)
@@ -155,6 +157,7 @@ TEST(a_file_says_everything)
     CHECK_INT(MINUTE, config.drain_us);
     CHECK_INT(5, config.breaker.failures);
     CHECK_INT(MINUTE, config.breaker.open_for_us);
+    CHECK_INT(7, config.catch_up_per_s);
     CHECK_INT(LEVEL_DEBUG, config.log_level);
     CHECK_INT(2, config.secret_count);
     CHECK(!config.secrets[0].name);

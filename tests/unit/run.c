@@ -218,6 +218,37 @@ TEST(the_result_of_a_run_is_its_successful_response)
     buffer_done(&b);
 }
 
+TEST(at_most_once_nothing_follows_what_may_have_been_delivered)
+{
+    static const struct row {
+        enum attempt_outcome outcome;
+        enum run_state state;
+        const char *word;
+    } rows[] = {
+        {ATTEMPT_TIMED_OUT, RUN_FAILED, "the outcome is unknown"},
+        {ATTEMPT_BROKEN, RUN_FAILED, "the outcome is unknown"},
+        {ATTEMPT_LOST, RUN_FAILED, "the outcome is unknown"},
+        {ATTEMPT_FAILED, RUN_FAILED, "it was delivered"},
+        {ATTEMPT_REFUSED, RUN_FAILED, "cannot be tried"},
+        {ATTEMPT_UNREACHABLE, RUN_WAITING, ""},
+        {ATTEMPT_SUCCEEDED, RUN_SUCCEEDED, ""},
+    };
+    struct random chance;
+    random_seed(&chance, 1);
+    struct task task = {.delivery = DELIVERY_AT_MOST_ONCE,
+                        .retry = {.max_attempts = 3, .initial_us = SECOND, .max_us = SECOND}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct attempt attempt;
+        attempt_init(&attempt);
+        attempt.number = 1;
+        attempt.outcome = rows[i].outcome;
+        struct verdict verdict = run_after_attempt(&task.retry, &attempt, (wall){0}, &chance);
+        run_at_most_once(&task, &attempt, &verdict);
+        CHECK_INT(rows[i].state, verdict.state);
+        CHECK_HAS(rows[i].word, verdict.reason);
+    }
+}
+
 TEST(events_are_one_json_object_a_line)
 {
     struct buffer b;

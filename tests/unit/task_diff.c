@@ -32,6 +32,13 @@ TEST(a_difference_is_told_leaf_by_leaf_with_what_really_held)
          "[{'field':'/retry/max_attempts','before':5,'after':3},{'field':'/retry/"
          "max','before':'1m','after':'2m'}]",
          true},
+        {"{" URL ", 'overlap': 'skip', 'catch_up': {'window': '1h'}}",
+         "{" URL ", 'catch_up': {'policy': 'all'}, 'deadline': '1h'}",
+         "[{'field':'/overlap','before':'skip','after':'allow'},"
+         "{'field':'/catch_up/window','before':'1h','after':null},"
+         "{'field':'/catch_up/policy','before':'latest','after':'all'},"
+         "{'field':'/deadline','before':null,'after':'1h'}]",
+         true},
         {"{" URL ", 'retry': {'max_attempts': 5}}", "{" URL "}",
          "[{'field':'/retry/max_attempts','before':5,'after':3}]", true},
         {"{" URL ", 'schedule': {'cron': '0 4 * * *', 'timezone': 'Europe/Berlin'}}",
