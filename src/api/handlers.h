@@ -41,5 +41,11 @@ void run_get(struct request *r);
 void run_post(struct request *r);
 void run_cancel(struct request *r);
 void run_retry(struct request *r);
+// dead.c
+void dead_list(struct request *r);
+void dead_retry(struct request *r);
+void dead_discard(struct request *r);
+// checkins.c
+void checkin_post(struct request *r);
 // batch.c
 void batch_post(struct request *r);

@@ -24,5 +24,7 @@ COMMAND(resume);
 COMMAND(cancel);
 COMMAND(retry);
 COMMAND(rollback);
+COMMAND(dead);
+COMMAND(checkin);
 COMMAND(events);
 COMMAND(version);

@@ -28,6 +28,9 @@ void event_run(struct buffer *journal, const struct event_run *event);
 void event_batch(struct buffer *journal, run_id first, run_id last, size_t count);
 // "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
 void event_attempt(struct buffer *journal, const char *task, const struct attempt *attempt);
+// "dead.retried", "dead.discarded": somebody has dealt with a failed run.
+void event_dead(struct buffer *journal, const char *type, const char *task, run_id run,
+                const char *by, const char *note);
 // "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
 void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note);

@@ -28,6 +28,7 @@ void message_free(struct message *message)
         free(message->wishes[i].payload);
     }
     free(message->wishes);
+    free(message->runs);
     free(message->key);
     attempt_done(&message->attempt);
     buffer_done(&message->reply.body);

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "core/monitor.h"
 #include "core/url.h"
 
 #define HEADERS_MAX 64
@@ -394,16 +395,23 @@ static void write_command(struct writer *w, const struct target *target)
 
 void target_write(struct writer *w, const struct target *target)
 {
-    writer_key(w, target->kind == TARGET_HTTP ? "http" : "command");
-    if (target->kind == TARGET_HTTP)
-        write_http(w, target);
-    else
-        write_command(w, target);
+    static const struct {
+        const char *key;
+        void (*write)(struct writer *w, const struct target *target);
+    } kinds[] = {
+        [TARGET_HTTP] = {"http", write_http},
+        [TARGET_COMMAND] = {"command", write_command},
+        [TARGET_MONITOR] = {"monitor", monitor_write},
+    };
+    writer_key(w, kinds[target->kind].key);
+    kinds[target->kind].write(w, target);
 }
 
 uint64_t target_lane(const struct target *target)
 {
     char origin[ORIGIN_TEXT], why[160];
+    if (target->kind == TARGET_MONITOR)
+        return hash_bytes("monitor", strlen("monitor"));
     if (target->kind == TARGET_COMMAND ||
         url_origin(target->http.url, origin, why, sizeof why) != STATUS_OK)
         return hash_bytes("command", strlen("command"));

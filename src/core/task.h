@@ -22,7 +22,11 @@
 #define TASK_PAYLOAD_MAX (256 << 10)
 #define TASK_DEFINITION_MAX (512 << 10)
 
-enum target_kind { TARGET_HTTP, TARGET_COMMAND };
+enum target_kind {
+    TARGET_HTTP,
+    TARGET_COMMAND,
+    TARGET_MONITOR, // nothing is started: a job that runs elsewhere checks in
+};
 
 struct pair { // a header, or an environment variable
     char *name, *value;
@@ -44,6 +48,10 @@ struct target {
         char *cwd;        // NULL: the server's
         char *stdin_text; // NULL: the payload, if any
     } command;
+    struct {
+        int64_t grace_us;        // how long after an occurrence its check-in may come; 5m
+        int64_t max_duration_us; // how long after its start its end may come; 24h
+    } monitor;
 };
 
 enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
@@ -68,6 +76,14 @@ struct runbook { // each NULL where not said
     char *owner, *expected_input, *expected_result, *rollback, *noticed_at;
 };
 
+enum notice_kind { NOTICE_FAILED, NOTICE_MISSED, NOTICE_RECOVERED, NOTICE_KIND_COUNT };
+
+struct notify {          // who is told when runs fail or are missed
+    char *url;           // http or https; NULL: nobody
+    unsigned on;         // a bit for each enum notice_kind; all where not said
+    int64_t cooldown_us; // what fails within it is counted and told at its end; 15m
+};
+
 struct task {
     atomic_int references;
     char *name;       // NULL for the inline target of a one-off
@@ -83,6 +99,7 @@ struct task {
     struct retry retry;
     struct expect expect;
     struct runbook runbook;
+    struct notify notify;
     char *
         signing_secret; // the name of a secret in the server's configuration; NULL: the default one
     uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
@@ -93,9 +110,9 @@ struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 
 // Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`,
-// `expect` where the task does not say; they become part of the definition. `pointer` is where
-// value stands in the whole document. On STATUS_OK one reference is the caller's. STATUS_INVALID:
-// faults say what and where.
+// `expect`, `notify` where the task does not say; they become part of the definition. `pointer` is
+// where value stands in the whole document. On STATUS_OK one reference is the caller's.
+// STATUS_INVALID: faults say what and where.
 enum status task_decode(const char *name, const json_t *value, const json_t *defaults,
                         const char *pointer, struct faults *faults, struct task **ret);
 

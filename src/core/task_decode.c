@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "core/monitor.h"
+#include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
 #include "core/zone_names.h"
@@ -18,6 +20,7 @@ const struct task task_plain = {
               .initial_us = 5 * SECOND,
               .max_us = 10 * MINUTE},
     .expect = {.status_least = 200, .status_most = 299},
+    .notify = {.on = (1u << NOTICE_KIND_COUNT) - 1, .cooldown_us = 15 * MINUTE},
 };
 
 // A task being decoded, and what holds for its schedules.
@@ -82,17 +85,23 @@ static const struct field_table runbook_table = {runbook_fields, COUNT(runbook_f
     {                                                                                 \
         "expect", decode_fields, offsetof(struct task, expect), .more = &expect_table \
     }
+#define NOTIFY                                                \
+    {                                                         \
+        "notify", notify_read, offsetof(struct task, notify), \
+    }
 
 static const struct field task_fields[] = {
     {"summary", decode_text, offsetof(struct task, summary), 1, 1000},
     {"schedule", read_schedules},
     {"http", target_read_http, offsetof(struct task, target)},
     {"command", target_read_command, offsetof(struct task, target)},
+    {"monitor", monitor_read, offsetof(struct task, target)},
     {"payload", read_payload},
     TIMEOUT,
     RETRY,
     EXPECT,
     {"runbook", decode_fields, offsetof(struct task, runbook), .more = &runbook_table},
+    NOTIFY,
     {"signing_secret", read_secret_name, offsetof(struct task, signing_secret), 1, 100},
     // The design's, and of later versions.
     {"overlap", decode_later},
@@ -110,6 +119,7 @@ static const struct field defaults_fields[] = {
     TIMEOUT,
     RETRY,
     EXPECT,
+    NOTIFY,
 };
 
 static void draft_init(struct draft *draft)
@@ -144,17 +154,23 @@ static void check_retry(const struct place *at, const json_t *value, const struc
 // False unless there is exactly one target.
 static bool check_target(const struct place *at, const json_t *value)
 {
-    const json_t *http = json_object_get(value, "http"),
-                 *command = json_object_get(value, "command");
+    static const char *const names[] = {"http", "command", "monitor"};
+    const char *found = NULL;
+    size_t count = 0;
     char pointer[POINTER_MAX];
-    if (http && command)
-        faults_add(at->faults, place_below(at, "command", pointer).pointer,
-                   "a task has one target: keep http or command, not both");
-    else if (!http && !command && !json_object_get(value, "queue"))
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (!json_object_get(value, names[i]))
+            continue;
+        if (count++ > 0)
+            faults_add(at->faults, place_below(at, names[i], pointer).pointer,
+                       "a task has one target: keep %s or %s, not both", found, names[i]);
+        found = names[i];
+    }
+    if (count == 0 && !json_object_get(value, "queue"))
         faults_add(at->faults, at->pointer,
-                   "does not say what to do: add http, {\"url\": \"https://...\"}, or command, "
-                   "[\"program\", \"argument\"]");
-    return !http != !command;
+                   "does not say what to do: add http, {\"url\": \"https://...\"}, command, "
+                   "[\"program\", \"argument\"], or monitor, {\"grace\": \"5m\"}");
+    return count == 1;
 }
 
 // What belongs to the other kind of target is a fault where the task itself says it, and is dropped
@@ -241,8 +257,12 @@ enum status task_decode(const char *name, const json_t *value, const json_t *def
     }
     if (decode_object(&at, task_fields, COUNT(task_fields), value, &draft)) {
         check_retry(&at, value, &draft.task.retry);
-        if (check_target(&at, value))
+        bool has_target = check_target(&at, value);
+        if (has_target && draft.task.target.kind == TARGET_MONITOR)
+            monitor_check(&at, value, &draft.task);
+        else if (has_target)
             check_fit(&at, value, &draft.task);
+        notify_check(&at, value, &draft.task.notify);
         check_payload(&at, &draft.task);
     }
     if (faults->count == before)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/writer.h"
+#include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
 
@@ -133,6 +134,7 @@ void task_encode(const struct task *task, struct buffer *to)
     WRITE_PART(&w, "retry", write_retry, &task->retry);
     WRITE_PART(&w, "expect", write_expect, &task->expect);
     WRITE_PART(&w, "runbook", write_runbook, &task->runbook);
+    notify_write(&w, &task->notify);
     write_member_text(&w, "signing_secret", task->signing_secret);
     writer_end_object(&w);
 }

@@ -3,6 +3,7 @@
 // the run before.
 #include <stdio.h>
 
+#include "core/monitor.h"
 #include "scheduler/state.h"
 
 #define CHUNK 1000
@@ -135,7 +136,8 @@ static void record_occurrence(struct scheduler *s, wall now, const struct known_
         .trigger = d.trigger,
         .reason = runs ? NULL : d.reason,
         .scheduled_for = occurrence->nominal,
-        .due_at = schedule_effective(schedule, known->record.name, occurrence->nominal),
+        .due_at = monitor_due(
+            known->task, schedule_effective(schedule, known->record.name, occurrence->nominal)),
         .started_at = WALL_NONE,
         .finished_at = runs ? WALL_NONE : now,
         .attempt_started_at = WALL_NONE,

@@ -34,6 +34,9 @@ static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struc
     [MESSAGE_CREATE_RUNS] = answer_create_runs,
     [MESSAGE_CANCEL_RUN] = answer_cancel_run,
     [MESSAGE_RETRY_RUN] = answer_retry_run,
+    [MESSAGE_RETRY_DEAD] = answer_retry_dead,
+    [MESSAGE_DISCARD_DEAD] = answer_discard_dead,
+    [MESSAGE_CHECKIN] = answer_checkin,
     [MESSAGE_METRICS] = answer_metrics,
 };
 
@@ -57,7 +60,9 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->cursors_covered = WALL_NONE;
     known_init(&s->known, store);
     buffer_init(&s->journal, JOURNAL_OF_A_TURN_MAX);
-    status = recover_lost_runs(s, now);
+    status = load_notices(s);
+    if (status == STATUS_OK)
+        status = recover_lost_runs(s, now);
     if (status == STATUS_OK)
         *ret = s;
     else
@@ -97,6 +102,8 @@ void scheduler_free(struct scheduler *s)
     free_chain(&s->attempts, free_report_letter);
     map_done(&s->flights);
     heap_done(&s->cursors);
+    heap_done(&s->expected);
+    notices_done(s);
     due_done(&s->due);
     lanes_done(&s->lanes);
     known_done(&s->known);
@@ -143,6 +150,7 @@ void note_run(struct scheduler *s, const struct event_run *event, int64_t task_i
 {
     event_run(&s->journal, event);
     count_run(&s->metrics, task_id, event->task, event->state);
+    note_outcome(s, event, task_id);
 }
 
 static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
@@ -206,6 +214,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     load_cursors(s, now);
     plan_due_occurrences(s, now);
     start_due_runs(s, now);
+    end_waits(s, now);
+    tell_notices(s, now);
     keep_journal(s, now);
     keep_house(s, now);
     if (!s->broken)
@@ -236,6 +246,7 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
         return WALL_NEVER;
     wall next = due_load_at(&s->due, now);
     next = earlier(next, plan_next(s, now));
+    next = earlier(next, earlier(next_notice(s), next_wait(s)));
     if (s->stopping)
         return next;
     if (s->lanes.first && s->flights.count < (size_t)s->options.total_limit)

@@ -64,6 +64,8 @@ static enum status open_file(struct reader *reader, const char *path, char *why,
         status = database_prepare(&reader->database, texts, STATEMENTS, &reader->tasks);
     if (status == STATUS_OK)
         status = reader_prepare_runs(reader);
+    if (status == STATUS_OK)
+        status = reader_prepare_dead(reader);
     if (status != STATUS_OK)
         snprintf(why, size, "%s cannot be read: %s", path, reader->database.problem);
     return status;
@@ -94,6 +96,7 @@ void reader_close(struct reader *reader)
     database_close(&reader->database);
     free(reader->tasks);
     free(reader->runs);
+    free(reader->dead);
     free(reader);
 }
 

@@ -39,6 +39,7 @@ void row_run(sqlite3_stmt *q, struct run *ret)
         .retry_of = {sqlite3_column_int64(q, 15)},
         .task_name = column_text(q, 17),
         .revision = column_int(q, 18),
+        .handled = column_text(q, 19),
     };
     ret->payload = column_bytes(q, 16, &ret->payload_size);
 }

@@ -46,6 +46,7 @@ static void close_store(struct store *store)
     free(s->moves);
     free(s->keys);
     free(s->journal);
+    free(s->letters);
     free(s);
 }
 
@@ -135,6 +136,10 @@ static const struct store_verbs verbs = {
     .clear_keys = sqlite_clear_keys,
     .add_journal = sqlite_add_journal,
     .trim_journal = sqlite_trim_journal,
+    .load_open = sqlite_load_open,
+    .handle_run = sqlite_handle_run,
+    .load_notices = sqlite_load_notices,
+    .put_notice = sqlite_put_notice,
 };
 
 // --- opening ---
@@ -183,7 +188,7 @@ static enum status prepare(struct sqlite *s)
     static enum status (*const parts[])(struct sqlite *) = {
         sqlite_prepare_settings, sqlite_prepare_tasks,   sqlite_prepare_revisions,
         sqlite_prepare_cursors,  sqlite_prepare_runs,    sqlite_prepare_moves,
-        sqlite_prepare_keys,     sqlite_prepare_journal,
+        sqlite_prepare_keys,     sqlite_prepare_journal, sqlite_prepare_letters,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

@@ -22,6 +22,7 @@ struct sqlite {
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **keys,
         **journal;
+    sqlite3_stmt **letters;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -43,6 +44,7 @@ enum status sqlite_prepare_runs(struct sqlite *s);
 enum status sqlite_prepare_moves(struct sqlite *s);
 enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
+enum status sqlite_prepare_letters(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -87,6 +89,13 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
 enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_occurrences,
                                   const char *reason, wall now, size_t max, run_id *ret,
                                   size_t *ret_count);
+
+enum status sqlite_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
+                             size_t *ret_count);
+enum status sqlite_handle_run(struct store *store, run_id id, const char *handled);
+enum status sqlite_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
+                                size_t *ret_count);
+enum status sqlite_put_notice(struct store *store, const struct notice *notice);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "core/message.h"
 #include "core/run.h"
+#include "store/notice.h"
 
 struct store;
 
@@ -153,6 +154,20 @@ enum status store_cancel_pending(struct store *store, int64_t task, bool only_oc
 // Runs that are running, by id, after `after`. For recovery at the start: what runs then was lost.
 enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
                                size_t *ret_count);
+
+// Runs of a task that are scheduled, running or waiting, newest first. The caller owns each:
+// run_done.
+enum status store_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
+                            size_t *ret_count);
+
+// --- dead letters and notices ---
+// Says of a failed run how it was dealt with (JSON). STATUS_CONFLICT, and nothing written, unless
+// it has failed and nobody dealt with it yet.
+enum status store_handle_run(struct store *store, run_id id, const char *handled);
+// All that is kept, by task, after `after`. The caller frees each one's reasons.
+enum status store_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
+                               size_t *ret_count);
+enum status store_put_notice(struct store *store, const struct notice *notice);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

@@ -64,6 +64,13 @@ struct store_verbs {
                                   size_t *ret_count);
     enum status (*load_running)(struct store *store, run_id after, size_t max, struct run *ret,
                                 size_t *ret_count);
+    enum status (*load_open)(struct store *store, int64_t task, size_t max, struct run *ret,
+                             size_t *ret_count);
+
+    enum status (*handle_run)(struct store *store, run_id id, const char *handled);
+    enum status (*load_notices)(struct store *store, int64_t after, size_t max, struct notice *ret,
+                                size_t *ret_count);
+    enum status (*put_notice)(struct store *store, const struct notice *notice);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);
