@@ -38,7 +38,7 @@ static void miss(struct scheduler *s, wall now, const struct run *run,
                  const struct known_task *known)
 {
     char reason[240], grace[DURATION_TEXT], at[MOMENT_TEXT];
-    duration_format(known->task->target.monitor.grace_us, grace);
+    duration_format(run->due_at.us - run->scheduled_for.us, grace); // as it was at its occurrence
     wall_format(run->scheduled_for, at);
     snprintf(reason, sizeof reason, "no check-in came within %s of %s%s", grace, at,
              run->scheduled_for.us < s->started.us
@@ -239,6 +239,7 @@ static bool find_named(struct scheduler *s, const struct known_task *known, stru
     char id[RUN_ID_TEXT];
     run_id_format(m->run, id);
     enum status status = store_find_run(s->store, m->run, &run);
+    snprintf(m->reply.pointer, sizeof m->reply.pointer, "/run"); // of whatever is wrong
     if (status == STATUS_NOT_FOUND)
         refuse(m, status, "there is no run %s", id);
     if (!went_well(s, status))
@@ -249,8 +250,6 @@ static bool find_named(struct scheduler *s, const struct known_task *known, stru
         refuse(m, STATUS_CONFLICT, "run %s has %s already, and final is final", id,
                run_state_text(run.state));
     run_done(&run);
-    if (m->reply.status != STATUS_OK)
-        snprintf(m->reply.pointer, sizeof m->reply.pointer, "/run");
     return m->reply.status == STATUS_OK;
 }
 
