@@ -8,7 +8,7 @@
 #include "core/monitor.h"
 #include "scheduler/state.h"
 
-#define OPEN_MOST 64
+#define ROWS 64 // at a time
 #define ENDED_A_TURN 1000
 #define WORDS_MAX 2000 // of a job's own words, in the record of its attempt
 
@@ -138,13 +138,13 @@ wall next_wait(const struct scheduler *s)
 enum status skip_waits(struct scheduler *s, wall now, const struct known_task *known,
                        const char *reason)
 {
-    struct due_row rows[OPEN_MOST];
-    size_t count = OPEN_MOST;
+    struct due_row rows[ROWS];
+    size_t count = ROWS;
     if (known->task->target.kind != TARGET_MONITOR)
         return STATUS_OK;
-    while (count == OPEN_MOST) {
-        enum status status = store_load_due_of_task(s->store, known->record.id, (run_id){0},
-                                                    OPEN_MOST, rows, &count);
+    while (count == ROWS) {
+        enum status status =
+            store_load_due_of_task(s->store, known->record.id, (run_id){0}, ROWS, rows, &count);
         for (size_t i = 0; i < count && status == STATUS_OK; i++) {
             status = store_end_run(s->store, rows[i].run, RUN_SKIPPED, reason, now);
             if (status != STATUS_OK)
@@ -193,36 +193,25 @@ static enum status add_monitor_run(struct scheduler *s, wall now, const struct k
 
 // The newest run that waits for this: an end belongs to what has started, a start to what has not.
 // A start that comes twice means the same run.
-static run_id choose_open(const struct run *runs, size_t count, enum checkin_status status)
+static enum status find_open(struct scheduler *s, const struct known_task *known,
+                             enum checkin_status checkin, run_id *ret)
 {
-    run_id started = {0}, waiting = {0};
-    for (size_t i = count; i-- > 0;) {
-        if (runs[i].state == RUN_RUNNING)
-            started = runs[i].id;
-        else
-            waiting = runs[i].id;
-    }
-    bool wants_started = status != CHECKIN_START;
-    run_id first = wants_started ? started : waiting, second = wants_started ? waiting : started;
-    return first.value ? first : second;
+    static const enum run_state of_start[] = {RUN_SCHEDULED, RUN_RUNNING},
+                                of_end[] = {RUN_RUNNING, RUN_SCHEDULED};
+    const enum run_state *states = checkin == CHECKIN_START ? of_start : of_end;
+    enum status status = store_newest_open(s->store, known->record.id, states[0], ret);
+    return status == STATUS_NOT_FOUND
+               ? store_newest_open(s->store, known->record.id, states[1], ret)
+               : status;
 }
 
 static enum status find_expected(struct scheduler *s, wall now, const struct known_task *known,
                                  struct message *m, run_id *ret)
 {
-    struct run runs[OPEN_MOST];
     struct upcoming_item coming;
-    size_t count = 0;
-    enum status status = store_load_open(s->store, known->record.id, OPEN_MOST, runs, &count);
-    if (status != STATUS_OK)
+    enum status status = find_open(s, known, m->checkin.status, ret);
+    if (status != STATUS_NOT_FOUND)
         return status;
-    run_id found = choose_open(runs, count, m->checkin.status);
-    for (size_t i = 0; i < count; i++)
-        run_done(&runs[i]);
-    if (found.value) {
-        *ret = found;
-        return STATUS_OK;
-    }
     if (monitor_is_early(known->task, now, &coming)) {
         status = add_monitor_run(s, now, known, &coming, ret);
         if (status != STATUS_CONFLICT)

@@ -284,7 +284,7 @@ static struct task *definition_for(const struct notify *notify)
     writer_key(&w, "retry");
     writer_object(&w);
     writer_key(&w, "max_attempts");
-    writer_int(&w, 12); // with the waits below: for about seven hours
+    writer_int(&w, 24); // with the waits between: for about twelve hours
     writer_key(&w, "max");
     writer_text(&w, "1h");
     writer_end_object(&w);

@@ -3,7 +3,8 @@
  *
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
  * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), start.c (due runs into
- * orders), report.c (what came of them), recover.c (the start), metrics.c.
+ * orders), report.c (what came of them), dead.c (failed runs dealt with), notices.c (who is told),
+ * checkin.c (runs of jobs elsewhere), recover.c (the start), metrics.c.
  */
 #pragma once
 

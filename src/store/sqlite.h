@@ -90,8 +90,8 @@ enum status sqlite_cancel_pending(struct store *store, int64_t task, bool only_o
                                   const char *reason, wall now, size_t max, run_id *ret,
                                   size_t *ret_count);
 
-enum status sqlite_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
-                             size_t *ret_count);
+enum status sqlite_newest_open(struct store *store, int64_t task, enum run_state state,
+                               run_id *ret);
 enum status sqlite_handle_run(struct store *store, run_id id, const char *handled);
 enum status sqlite_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
                                 size_t *ret_count);

@@ -1,16 +1,14 @@
 // Dead letters that are dealt with, the open runs of a task, and notices still to be told.
 #include <stdlib.h>
 
-#include "base/memory.h"
-#include "store/rows.h"
 #include "store/sqlite.h"
 
-enum { HANDLE, LOAD_OPEN, LOAD_NOTICES, PUT_NOTICE, STATEMENTS };
+enum { HANDLE, NEWEST_OPEN, LOAD_NOTICES, PUT_NOTICE, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [HANDLE] = "UPDATE runs SET handled = ?2 WHERE id = ?1 AND state = 5 AND handled IS NULL",
-    [LOAD_OPEN] = ("SELECT " RUN_COLUMNS " FROM runs r INDEXED BY runs_live_of_task" RUN_JOINS
-                   "WHERE r.task_id = ?1 AND r.state <= 3 ORDER BY r.id DESC LIMIT ?2"),
+    [NEWEST_OPEN] = ("SELECT id FROM runs INDEXED BY runs_live_of_task"
+                     " WHERE task_id = ?1 AND state <= 3 AND state = ?2 ORDER BY id DESC LIMIT 1"),
     [LOAD_NOTICES] = ("SELECT task_id, told_at, due_at, failing, well, failed, missed, first_run,"
                       " last_run, reasons FROM notices WHERE task_id > ?1 ORDER BY task_id"
                       " LIMIT ?2"),
@@ -38,21 +36,16 @@ enum status sqlite_handle_run(struct store *store, run_id id, const char *handle
     return status == STATUS_OK && changes == 0 ? STATUS_CONFLICT : status;
 }
 
-enum status sqlite_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
-                             size_t *ret_count)
+enum status sqlite_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret)
 {
     struct sqlite *s = sqlite_of(store);
-    sqlite3_stmt *q = s->letters[LOAD_OPEN];
-    size_t count = 0;
-    enum status status;
+    sqlite3_stmt *q = s->letters[NEWEST_OPEN];
     bind_int(q, 1, task);
-    bind_int(q, 2, (int64_t)max);
-    while ((status = database_step(&s->database, q)) == STATUS_OK)
-        row_run(q, &ret[count++]);
-    status = database_walked(q, status);
-    while (status != STATUS_OK && count > 0)
-        run_done(&ret[--count]);
-    *ret_count = count;
+    bind_int(q, 2, state);
+    enum status status = database_one(&s->database, q);
+    if (status == STATUS_OK)
+        *ret = (run_id){sqlite3_column_int64(q, 0)};
+    sqlite3_reset(q);
     return status;
 }
 

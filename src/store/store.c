@@ -174,10 +174,9 @@ enum status store_load_running(struct store *store, run_id after, size_t max, st
     return store->verbs->load_running(store, after, max, ret, ret_count);
 }
 
-enum status store_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
-                            size_t *ret_count)
+enum status store_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret)
 {
-    return store->verbs->load_open(store, task, max, ret, ret_count);
+    return store->verbs->newest_open(store, task, state, ret);
 }
 
 enum status store_handle_run(struct store *store, run_id id, const char *handled)

@@ -155,10 +155,9 @@ enum status store_cancel_pending(struct store *store, int64_t task, bool only_oc
 enum status store_load_running(struct store *store, run_id after, size_t max, struct run *ret,
                                size_t *ret_count);
 
-// Runs of a task that are scheduled, running or waiting, newest first. The caller owns each:
-// run_done.
-enum status store_load_open(struct store *store, int64_t task, size_t max, struct run *ret,
-                            size_t *ret_count);
+// The newest run of a task that is stored as `state`: scheduled, running or waiting.
+// STATUS_NOT_FOUND.
+enum status store_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret);
 
 // --- dead letters and notices ---
 // Says of a failed run how it was dealt with (JSON). STATUS_CONFLICT, and nothing written, unless

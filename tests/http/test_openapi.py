@@ -39,6 +39,10 @@ ROUTES = {
     ("get", "/v1/runs/{id}"),
     ("post", "/v1/runs/{id}/cancel"),
     ("post", "/v1/runs/{id}/retry"),
+    ("get", "/v1/dead-letters"),
+    ("post", "/v1/dead-letters/retry"),
+    ("post", "/v1/dead-letters/discard"),
+    ("post", "/v1/checkins/{name}"),
     ("get", "/v1/events"),
 }
 
@@ -170,6 +174,7 @@ def test_real_answers_fit_their_schemas(server: Server, receiver: Receiver, docu
         ("/v1/tasks/{name}/revisions", "/v1/tasks/known/revisions", "200"),
         ("/v1/runs/{id}", f"/v1/runs/{run['id']}", "200"),
         ("/v1/runs", "/v1/runs", "200"),
+        ("/v1/dead-letters", "/v1/dead-letters", "200"),
         ("/health", "/health", "200"),
         ("/ready", "/ready", "200"),
         ("/v1/tasks/{name}", "/v1/tasks/nobody", "404"),

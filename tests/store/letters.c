@@ -116,26 +116,24 @@ TEST(dead_letters_are_chosen_by_when_and_why)
     store_close(store);
 }
 
-TEST(the_open_runs_of_a_task_come_newest_first)
+TEST(the_newest_open_run_of_a_task_is_found_by_its_state)
 {
     struct store *store = suite_new();
     int64_t task = a_task(store, "nightly"), other = a_task(store, "other");
     struct run runs[] = {run_of(task, 1, 1), run_of(task, 2, 1), run_of(task, 3, 1),
-                         run_of(other, 4, 1)};
-    add_runs(store, runs, 4);
+                         run_of(task, 4, 1), run_of(other, 5, 1)};
+    run_id found = {0};
+    add_runs(store, runs, 5);
     BEGIN();
     bring_to(store, 1, RUN_RUNNING);
-    bring_to(store, 2, RUN_SUCCEEDED);
+    bring_to(store, 4, RUN_SUCCEEDED);
     COMMIT();
-    struct run open[10];
-    size_t count = 0;
-    OK(store_load_open(store, task, 10, open, &count));
-    CHECK_INT(2, count);
-    CHECK_INT(3, open[0].id.value);
-    CHECK_INT(1, open[1].id.value);
-    CHECK_INT(RUN_RUNNING, open[1].state);
-    for (size_t i = 0; i < count; i++)
-        run_done(&open[i]);
+    OK(store_newest_open(store, task, RUN_SCHEDULED, &found));
+    CHECK_INT(3, found.value);
+    OK(store_newest_open(store, task, RUN_RUNNING, &found));
+    CHECK_INT(1, found.value);
+    CHECK_INT(STATUS_NOT_FOUND, store_newest_open(store, task, RUN_WAITING, &found));
+    CHECK_INT(STATUS_NOT_FOUND, store_newest_open(store, other, RUN_RUNNING, &found));
     store_close(store);
 }
 

@@ -492,7 +492,7 @@ TEST(a_notice_that_fails_causes_no_notice)
     put("t", "{" HOOK "," TELL "}");
     run_once("t", ATTEMPT_FAILED);
     turn(NULL);
-    for (int number = 1; number <= 12; number++) {
+    for (int number = 1; number <= 24; number++) {
         CHECK_INT(1, notice_count);
         struct order *order = notices[--notice_count];
         CHECK_INT(number, order->number);
@@ -629,6 +629,21 @@ TEST(a_start_survives_a_restart_and_its_end_is_awaited_so_long_and_no_longer)
     CHECK_INT(RUN_FAILED, ended.state);
     CHECK_TEXT("it checked in as started, and not as ended within 30m", ended.reason);
     run_done(&ended);
+    end_world();
+}
+
+TEST(an_end_finds_its_start_behind_many_waits)
+{
+    begin_world();
+    put("m", "{\"schedule\":{\"every\":\"1m\"},\"monitor\":{\"grace\":\"3h\"}}");
+    pass(MINUTE);
+    run_id run = check_in("m", CHECKIN_START);
+    pass(100 * MINUTE);
+    CHECK_INT(100, count(RUN_SCHEDULED));
+    CHECK_INT(run.value, check_in("m", CHECKIN_SUCCESS).value);
+    struct run newest = find(check_in("m", CHECKIN_SUCCESS));
+    CHECK_INT(T0 + 101 * MINUTE, newest.scheduled_for.us);
+    run_done(&newest);
     end_world();
 }
 
