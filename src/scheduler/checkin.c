@@ -311,7 +311,12 @@ void answer_checkin(struct scheduler *s, wall now, struct message *m)
     struct known_task *known;
     struct run run;
     run_id id = m->run;
-    if (answered_before(s, now, m) || !find_monitor(s, m, &known))
+    if (answered_before(s, now, m)) {
+        // As the first answer: created is what was a run of its own.
+        m->reply.created = strstr(buffer_string(&m->reply.body), "\"trigger\":\"api\"") != NULL;
+        return;
+    }
+    if (!find_monitor(s, m, &known))
         return;
     if (id.value ? !find_named(s, known, m) : !went_well(s, find_expected(s, now, known, m, &id)))
         return;

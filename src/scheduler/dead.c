@@ -197,7 +197,11 @@ static void answer_dealing(struct scheduler *s, wall now, struct message *m,
                            const struct dealing *dealing)
 {
     struct buffer dealt, refused;
-    if (answered_before(s, now, m) || (!m->by_filter && !all_can(s, m, dealing)))
+    if (answered_before(s, now, m)) {
+        m->reply.created &= dealing->retries; // as the first answer
+        return;
+    }
+    if (!m->by_filter && !all_can(s, m, dealing))
         return;
     buffer_init(&dealt, REPLY_MAX / 2);
     buffer_init(&refused, REPLY_MAX / 4);

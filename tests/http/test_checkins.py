@@ -98,7 +98,13 @@ def test_the_same_key_checks_in_once(server: Server) -> None:
     put_task(server, "backup", monitor("8760h"))
     answers = [server.api.post("/v1/checkins/backup", headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert [answer.status_code for answer in answers] == [201, 201]
     assert len(all_runs(server, task="backup")) == 1
+    put_task(server, "often", monitor())
+    wait_expected(server, "often")
+    answers = [server.api.post("/v1/checkins/often", headers={"Idempotency-Key": "l"}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert [answer.status_code for answer in answers] == [200, 200]
 
 
 def test_a_running_one_can_be_canceled(server: Server) -> None:

@@ -450,6 +450,22 @@ TEST(what_is_counted_survives_a_restart)
     end_world();
 }
 
+TEST(a_failure_found_at_the_start_is_told)
+{
+    begin_world();
+    put("t", "{" HOOK "," TELL "}");
+    ask_many("t", 1);
+    CHECK_INT(1, order_count);
+    stop(); // its only attempt is lost
+    start();
+    turn(NULL);
+    json_t *body = take_notice(ATTEMPT_SUCCEEDED);
+    check_text(body, "type", "task.failing");
+    CHECK_INT(1, number(body, "count"));
+    json_decref(body);
+    end_world();
+}
+
 TEST(the_first_success_after_a_told_failure_is_told_and_the_next_is_not)
 {
     begin_world();
