@@ -458,6 +458,8 @@ TEST(a_failure_found_at_the_start_is_told)
     CHECK_INT(1, order_count);
     stop(); // its only attempt is lost
     start();
+    stop(); // found, and the server dies again before its first turn
+    start();
     turn(NULL);
     json_t *body = take_notice(ATTEMPT_SUCCEEDED);
     check_text(body, "type", "task.failing");
@@ -691,6 +693,35 @@ TEST(a_check_in_a_little_early_is_that_of_the_occurrence_to_come)
     CHECK_INT(1, count(RUN_SUCCEEDED));
     CHECK_INT(0, count(RUN_SCHEDULED));
     end_world();
+}
+
+TEST(a_check_in_is_early_by_a_minute_the_grace_or_half_a_period_at_most)
+{
+    static const struct {
+        const char *json;
+        int64_t before_us; // the occurrence an hour from now
+        enum run_trigger trigger;
+    } rows[] = {
+        {MONITOR, MINUTE, TRIGGER_SCHEDULE},
+        {MONITOR, MINUTE + 1, TRIGGER_API},
+        {"{\"schedule\":{\"every\":\"1h\"},\"monitor\":{\"grace\":\"10s\"}}", 10 * SECOND,
+         TRIGGER_SCHEDULE},
+        {"{\"schedule\":{\"every\":\"1h\"},\"monitor\":{\"grace\":\"10s\"}}", 10 * SECOND + 1,
+         TRIGGER_API},
+        {"{\"schedule\":{\"every\":\"40s\"},\"monitor\":{}}", 20 * SECOND, TRIGGER_SCHEDULE},
+        {"{\"schedule\":{\"every\":\"40s\"},\"monitor\":{}}", 20 * SECOND + 1, TRIGGER_API},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].json;
+        begin_world();
+        now = wall_plus(now, HOUR - rows[i].before_us);
+        put("m", rows[i].json);
+        struct run run = find(check_in("m", CHECKIN_SUCCESS));
+        CHECK_INT(rows[i].trigger, run.trigger);
+        run_done(&run);
+        end_world();
+    }
+    test_row = "";
 }
 
 TEST(a_check_in_that_nobody_expects_is_a_run_of_its_own)
