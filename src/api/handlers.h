@@ -54,5 +54,11 @@ void leases_fail(struct request *r);
 void leases_release(struct request *r);
 void run_complete(struct request *r);
 void run_heartbeat(struct request *r);
+// dead.c
+void dead_list(struct request *r);
+void dead_retry(struct request *r);
+void dead_discard(struct request *r);
+// checkins.c
+void checkin_post(struct request *r);
 // batch.c
 void batch_post(struct request *r);

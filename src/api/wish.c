@@ -123,6 +123,8 @@ static void refuse_fields(struct request *r, const json_t *object, const char *p
     } none[] = {
         {"schedule", "is not for a single run: use delay or run_at, or define a task with PUT "
                      "/v1/tasks/{name}"},
+        {"monitor", "is not for a single run: define a task with PUT /v1/tasks/{name}"},
+        {"notify", "is not for a single run: it belongs to a task"},
         {"summary", "is not for a single run: it belongs to a task"},
         {"runbook", "is not for a single run: it belongs to a task"},
         {"max_running", "is not for a single run: it belongs to a task; rate_limit with a key "

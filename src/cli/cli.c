@@ -46,6 +46,22 @@ static const struct command commands[] = {
      cancel_options, NULL, "punctual cancel run_0c4x9k2m1p7qz\n"},
     {"retry", "retry ID [--wait]", "make a new run of one that is over", retry_run, retry_options,
      NULL, "punctual retry run_0c4x9k2m1p7qz --wait\n"},
+    {"dead", "dead [retry | discard] [ID ...] [--task NAME] [--reason TEXT] [--max N]",
+     "list the failed runs that nobody has dealt with; retry or discard them", dead_run,
+     dead_options,
+     "A retry makes a new run linked to the old, which stays failed and leaves the list. More than "
+     "1,000 at once need --max.",
+     "punctual dead --task nightly-invoices\n"
+     "punctual dead retry run_0c4x9k2m1p7qz\n"
+     "punctual dead retry --reason \"503\" --from 2h --dry-run\n"
+     "punctual dead discard --task old-report --note \"nobody reads it\"\n"},
+    {"checkin", "checkin NAME [--start | --failure] [--message TEXT]",
+     "say that the job of a monitor has started, succeeded or failed", checkin_run, checkin_options,
+     "Without --start or --failure it has succeeded. A job that cannot reach the server should run "
+     "all the same: exit code 3 says so.",
+     "punctual checkin nightly-backup --start\n"
+     "./backup.sh && punctual checkin nightly-backup || punctual checkin nightly-backup "
+     "--failure\n"},
     {"rollback", "rollback NAME [--revision N] [--note TEXT]",
      "make an earlier revision of a task the newest", rollback_run, rollback_options, NULL,
      "punctual rollback nightly-invoices\n"

@@ -25,6 +25,8 @@ COMMAND(cancel);
 COMMAND(retry);
 COMMAND(rollback);
 COMMAND(queues);
+COMMAND(dead);
+COMMAND(checkin);
 COMMAND(events);
 COMMAND(audit);
 COMMAND(version);

@@ -107,6 +107,19 @@ static void show_attempts(struct screen *screen, const json_t *attempts)
     show_response(screen, attempts);
 }
 
+// How somebody dealt with a dead letter: "retried as run_... by anna: the endpoint is back".
+static void show_handled(struct screen *screen, const json_t *handled)
+{
+    const char *how = field_text(handled, "how"), *run = field_text(handled, "run"),
+               *by = field_text(handled, "by"), *note = field_text(handled, "note");
+    char text[512];
+    if (!how)
+        return;
+    snprintf(text, sizeof text, "%s%s%s%s%.100s%s%.300s", how, run ? " as " : "", run ? run : "",
+             by ? " by " : "", by ? by : "", note ? ": " : "", note ? note : "");
+    screen_field(screen, "handled", text);
+}
+
 void run_view(struct screen *screen, const json_t *run)
 {
     const char *id = field_text(run, "id"), *task = field_text(run, "task"),
@@ -128,6 +141,7 @@ void run_view(struct screen *screen, const json_t *run)
         snprintf(text, sizeof text, "%" PRId64, field_int(run, "priority"));
         screen_field(screen, "priority", text);
     }
+    show_handled(screen, json_object_get(run, "handled"));
     show_moment(screen, "scheduled", run, "scheduled_for");
     // Of a run that is over it would be the instant of its last attempt.
     if (!has(run, "finished_at") &&

@@ -85,7 +85,19 @@ static void show_target(struct screen *screen, const json_t *definition)
         const char *name = field_text(queue, "name");
         buffer_text(&text, name ? name : "?");
     }
-    screen_field(screen, http ? "http" : queue ? "queue" : "command", buffer_string(&text));
+    const json_t *monitor = field(definition, "monitor");
+    if (monitor) {
+        const char *grace = field_text(monitor, "grace"),
+                   *most = field_text(monitor, "max_duration");
+        buffer_format(&text, "a job elsewhere checks in within %s, and ends within %s",
+                      grace ? grace : "5m", most ? most : "24h");
+    }
+    screen_field(screen,
+                 http      ? "http"
+                 : queue   ? "queue"
+                 : monitor ? "monitor"
+                           : "command",
+                 buffer_string(&text));
     buffer_done(&text);
 }
 
@@ -163,6 +175,19 @@ static void show_expect(struct screen *screen, const json_t *definition)
     buffer_done(&text);
 }
 
+static void show_notify(struct screen *screen, const json_t *definition)
+{
+    const json_t *notify = field(definition, "notify");
+    const char *url = field_text(notify, "url"), *cooldown = field_text(notify, "cooldown");
+    struct buffer text;
+    if (!url)
+        return;
+    buffer_init(&text, FIELD_MAX);
+    buffer_format(&text, "%s, at most every %s", url, cooldown ? cooldown : "15m");
+    screen_field(screen, "notify", buffer_string(&text));
+    buffer_done(&text);
+}
+
 static void show_definition(struct screen *screen, const json_t *definition)
 {
     buffer_byte(&screen->out, '\n');
@@ -171,8 +196,31 @@ static void show_definition(struct screen *screen, const json_t *definition)
     char *payload = json_write(field(definition, "payload"), NULL);
     screen_field(screen, "payload", payload);
     free(payload);
-    show_policies(screen, definition);
+    if (!field(definition, "monitor"))
+        show_policies(screen, definition);
     show_expect(screen, definition);
+    show_notify(screen, definition);
+}
+
+// The newest run that its job has spoken of: a monitor's runs start by a check-in only.
+static void show_last_checkin(struct screen *screen, const json_t *definition, const json_t *runs)
+{
+    size_t i;
+    json_t *run;
+    char text[128] = "none yet", ago[AGO_TEXT];
+    if (!field(definition, "monitor"))
+        return;
+    json_array_foreach(runs, i, run)
+    {
+        wall started = field_moment(run, "started_at"), finished = field_moment(run, "finished_at");
+        const char *state = field_text(run, "state");
+        if (!wall_is_set(started))
+            continue;
+        ago_format(wall_is_set(finished) ? finished : started, screen->now, ago);
+        snprintf(text, sizeof text, "%s: %s", ago, state ? state : "?");
+        break;
+    }
+    screen_field(screen, "check-in", text);
 }
 
 static void show_occurrence(struct table *table, const struct screen *screen,
@@ -283,6 +331,7 @@ void task_view(struct screen *screen, const json_t *task, const json_t *occurren
     show_title(screen, task);
     show_paused(screen, task);
     show_definition(screen, definition);
+    show_last_checkin(screen, definition, runs);
     show_next(screen, task, occurrences);
     show_runbook(screen, definition);
     show_figures(screen, task);

@@ -108,6 +108,20 @@ void event_endpoint(struct buffer *journal, const char *type, const char *endpoi
     end(&w);
 }
 
+void event_dead(struct buffer *journal, const char *type, const char *task, run_id run,
+                const char *by, const char *note)
+{
+    struct writer w = begin(journal, type);
+    writer_key(&w, "task");
+    writer_text(&w, task);
+    write_run_id(&w, "run", run);
+    writer_key(&w, "by");
+    writer_text(&w, by);
+    writer_key(&w, "note");
+    writer_text(&w, note);
+    end(&w);
+}
+
 void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note)
 {

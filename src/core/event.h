@@ -32,6 +32,9 @@ void event_attempt(struct buffer *journal, const char *task, const struct attemp
 // "endpoint.closed".
 void event_endpoint(struct buffer *journal, const char *type, const char *endpoint, int failures,
                     wall until, const char *error);
+// "dead.retried", "dead.discarded": somebody has dealt with a failed run.
+void event_dead(struct buffer *journal, const char *type, const char *task, run_id run,
+                const char *by, const char *note);
 // "task.created", "task.changed", "task.deleted", "task.paused", "task.resumed".
 void event_task(struct buffer *journal, const char *type, const char *task, int revision,
                 const char *by, const char *note);

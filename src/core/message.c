@@ -28,6 +28,7 @@ void message_free(struct message *message)
         free(message->wishes[i].payload);
     }
     free(message->wishes);
+    free(message->runs);
     free(message->key);
     free(message->lease.worker);
     for (size_t i = 0; i < message->lease_count; i++)

@@ -18,22 +18,25 @@
 #include "core/task.h"
 
 enum message_kind {
-    MESSAGE_PUT_TASK,    // one definition: name, task, expected, author, note
-    MESSAGE_DELETE_TASK, // name, expected, author, note
-    MESSAGE_ROLLBACK,    // name, revision (0: the one before the newest), expected, author, note
-    MESSAGE_APPLY,       // set, dry_run, prune, author, note
-    MESSAGE_PAUSE,       // name, author, note (the reason)
-    MESSAGE_RESUME,      // name, author, note
-    MESSAGE_CREATE_RUNS, // wishes, batch, key
-    MESSAGE_CANCEL_RUN,  // run, author, note
-    MESSAGE_RETRY_RUN,   // run, author, note, key
-    MESSAGE_LEASE,       // name (the queue), lease: a worker waits for runs
-    MESSAGE_LEASE_WORD,  // word, leases, single: what those who hold leases say about them
-    MESSAGE_QUEUES,      // name (NULL: all), queues
-    MESSAGE_METRICS,     // nothing
-    MESSAGE_REPORT,      // from the dispatcher: attempt
-    MESSAGE_DRAINED,     // from the dispatcher: nothing runs any more
-    MESSAGE_STOP,        // from the roof: start nothing new, and end when nothing runs
+    MESSAGE_PUT_TASK,     // one definition: name, task, expected, author, note
+    MESSAGE_DELETE_TASK,  // name, expected, author, note
+    MESSAGE_ROLLBACK,     // name, revision (0: the one before the newest), expected, author, note
+    MESSAGE_APPLY,        // set, dry_run, prune, author, note
+    MESSAGE_PAUSE,        // name, author, note (the reason)
+    MESSAGE_RESUME,       // name, author, note
+    MESSAGE_CREATE_RUNS,  // wishes, batch, key
+    MESSAGE_CANCEL_RUN,   // run, author, note
+    MESSAGE_RETRY_RUN,    // run, author, note, key
+    MESSAGE_LEASE,        // name (the queue), lease: a worker waits for runs
+    MESSAGE_LEASE_WORD,   // word, leases, single: what those who hold leases say about them
+    MESSAGE_QUEUES,       // name (NULL: all), queues
+    MESSAGE_RETRY_DEAD,   // runs, by_filter, left, dry_run, author, note, key
+    MESSAGE_DISCARD_DEAD, // the same
+    MESSAGE_CHECKIN,      // name, checkin, run (0: the one that is expected), author, note, key
+    MESSAGE_METRICS,      // nothing
+    MESSAGE_REPORT,       // from the dispatcher: attempt
+    MESSAGE_DRAINED,      // from the dispatcher: nothing runs any more
+    MESSAGE_STOP,         // from the roof: start nothing new, and end when nothing runs
     MESSAGE_KIND_COUNT
 };
 
@@ -69,6 +72,13 @@ struct queue_load { // what the store knows of a queue
     char *name;
     int64_t due, scheduled; // scheduled: not due yet
     wall oldest;            // due_at of the oldest that is due; WALL_NONE: none is
+};
+
+enum checkin_status { CHECKIN_SUCCESS, CHECKIN_START, CHECKIN_FAILURE };
+
+struct checkin { // what a job that runs elsewhere says; its words are the note
+    enum checkin_status status;
+    int64_t duration_us; // how long it ran; -1: not said
 };
 
 struct reply {
@@ -109,6 +119,12 @@ struct message {
     bool unanswered; // nobody waits for the reply: the scheduler frees it
     struct queue_load *queues;
     size_t queue_count;
+
+    run_id *runs; // dead letters
+    size_t run_count;
+    bool by_filter; // found by a filter: what does not fit any more is passed over
+    size_t left;    // how many more the filter matches
+    struct checkin checkin;
 
     struct attempt attempt; // MESSAGE_REPORT
 

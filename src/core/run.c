@@ -28,7 +28,7 @@ static const struct {
 
 static const char *const triggers[TRIGGER_COUNT] = {
     [TRIGGER_SCHEDULE] = "schedule", [TRIGGER_API] = "api",   [TRIGGER_RETRY] = "retry",
-    [TRIGGER_CATCH_UP] = "catch_up", [TRIGGER_TEST] = "test",
+    [TRIGGER_CATCH_UP] = "catch_up", [TRIGGER_TEST] = "test", [TRIGGER_NOTICE] = "notice",
 };
 
 const char *run_state_text(enum run_state state)
@@ -82,7 +82,8 @@ void run_done(struct run *run)
     free(run->reason);
     free(run->payload);
     free(run->task_name);
-    run->reason = run->payload = run->task_name = NULL;
+    free(run->handled);
+    run->reason = run->payload = run->task_name = run->handled = NULL;
 }
 
 wall run_deadline(const struct task *task, wall due_at)
@@ -195,6 +196,8 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     writer_raw(w, run->payload, run->payload_size);
     writer_key(w, "retry_of");
     write_id(w, run->retry_of);
+    writer_key(w, "handled");
+    writer_raw(w, run->handled, run->handled ? strlen(run->handled) : 0);
     writer_key(w, "attempt_count");
     writer_int(w, run->attempts);
     if (attempts) {

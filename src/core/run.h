@@ -44,6 +44,7 @@ enum run_trigger {
     TRIGGER_RETRY,
     TRIGGER_CATCH_UP,
     TRIGGER_TEST,
+    TRIGGER_NOTICE, // tells of a task's failures (scheduler/notices.c)
     TRIGGER_COUNT
 };
 const char *run_trigger_text(enum run_trigger trigger);
@@ -74,6 +75,7 @@ struct run {
     // Filled by reads that join them; not columns of the run.
     char *task_name; // NULL for a one-off
     int revision;    // the revision's number; 0 for a one-off
+    char *handled;   // JSON: how a failed run was dealt with; NULL: not, or nothing to deal with
 };
 void run_done(struct run *run);
 // The deadline of a run that is due then.

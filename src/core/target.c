@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "core/monitor.h"
 #include "core/url.h"
 
 #define HEADERS_MAX 64
@@ -442,9 +443,12 @@ void target_write(struct writer *w, const struct target *target)
     static const struct {
         const char *key;
         void (*write)(struct writer *w, const struct target *target);
-    } kinds[] = {[TARGET_HTTP] = {"http", write_http},
-                 [TARGET_COMMAND] = {"command", write_command},
-                 [TARGET_QUEUE] = {"queue", write_queue}};
+    } kinds[] = {
+        [TARGET_HTTP] = {"http", write_http},
+        [TARGET_COMMAND] = {"command", write_command},
+        [TARGET_QUEUE] = {"queue", write_queue},
+        [TARGET_MONITOR] = {"monitor", monitor_write},
+    };
     writer_key(w, kinds[target->kind].key);
     kinds[target->kind].write(w, target);
 }
@@ -459,6 +463,8 @@ uint64_t target_lane(const struct target *target)
     char origin[ORIGIN_TEXT], why[160];
     if (target->kind == TARGET_QUEUE)
         return queue_lane(target->queue.name);
+    if (target->kind == TARGET_MONITOR)
+        return hash_bytes("monitor", strlen("monitor")) & ~LANE_QUEUE;
     if (target->kind == TARGET_COMMAND ||
         url_origin(target->http.url, origin, why, sizeof why) != STATUS_OK)
         return hash_bytes("command", strlen("command")) & ~LANE_QUEUE;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
 
@@ -38,6 +39,7 @@ void task_clear(struct task *task)
     free(task->runbook.rollback);
     free(task->runbook.noticed_at);
     free(task->rate_limit.key);
+    notify_done(&task->notify);
     free(task->signing_secret);
 }
 

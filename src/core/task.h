@@ -23,7 +23,12 @@
 #define TASK_PAYLOAD_MAX (256 << 10)
 #define TASK_DEFINITION_MAX (512 << 10)
 
-enum target_kind { TARGET_HTTP, TARGET_COMMAND, TARGET_QUEUE };
+enum target_kind {
+    TARGET_HTTP,
+    TARGET_COMMAND,
+    TARGET_QUEUE,   // workers take the runs
+    TARGET_MONITOR, // nothing is started: a job that runs elsewhere checks in
+};
 
 // The bit of a lane's number that tells a queue from an endpoint.
 #define LANE_QUEUE (UINT64_C(1) << 63)
@@ -51,6 +56,10 @@ struct target {
     struct {
         char *name; // as a task's; workers take the runs
     } queue;
+    struct {
+        int64_t grace_us;        // how long after an occurrence its check-in may come; 5m
+        int64_t max_duration_us; // how long after its start its end may come; 24h
+    } monitor;
 };
 
 // What ends an attempt over HTTP: the response, or a call back after a 202.
@@ -113,6 +122,14 @@ struct runbook { // each NULL where not said
     char *owner, *expected_input, *expected_result, *rollback, *noticed_at;
 };
 
+enum notice_kind { NOTICE_FAILED, NOTICE_MISSED, NOTICE_RECOVERED, NOTICE_KIND_COUNT };
+
+struct notify {          // who is told when runs fail or are missed
+    char *url;           // http or https; NULL: nobody
+    unsigned on;         // a bit for each enum notice_kind; all where not said
+    int64_t cooldown_us; // what fails within it is counted and told at its end; 15m
+};
+
 struct task {
     atomic_int references;
     char *name;       // NULL for the inline target of a one-off
@@ -136,6 +153,7 @@ struct task {
     int priority;    // 0..9; 5 where not said
     int max_running; // how many of its runs at once; 0: no limit
     struct rate_limit rate_limit;
+    struct notify notify;
     char *
         signing_secret; // the name of a secret in the server's configuration; NULL: the default one
     uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
@@ -146,9 +164,9 @@ struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 
 // Decodes one definition. `defaults` (an object or NULL) supplies `timezone`, `timeout`, `retry`,
-// `expect`, `overlap`, `catch_up`, `priority`, `max_running`, `rate_limit` where the task does not
-// say; they become part of the definition. `pointer` is where value stands in the whole document.
-// On STATUS_OK one reference is the caller's. STATUS_INVALID: faults say what and where.
+// `expect`, `notify`, `overlap`, `catch_up`, `priority`, `max_running`, `rate_limit` where the task
+// does not say; they become part of the definition. `pointer` is where value stands in the whole
+// document. On STATUS_OK one reference is the caller's. STATUS_INVALID: faults say what and where.
 enum status task_decode(const char *name, const json_t *value, const json_t *defaults,
                         const char *pointer, struct faults *faults, struct task **ret);
 

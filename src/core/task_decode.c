@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "core/monitor.h"
+#include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
 #include "core/zone_names.h"
@@ -20,6 +22,7 @@ const struct task task_plain = {
     .expect = {.status_least = 200, .status_most = 299},
     .priority = PRIORITY_PLAIN,
     .catch_up = {.policy = CATCH_UP_LATEST, .max = 100},
+    .notify = {.on = (1u << NOTICE_KIND_COUNT) - 1, .cooldown_us = 15 * MINUTE},
 };
 
 // A task being decoded, and what holds for its schedules.
@@ -104,6 +107,10 @@ static const struct field_table rate_limit_table = {rate_limit_fields, COUNT(rat
     {                                                                                 \
         "expect", decode_fields, offsetof(struct task, expect), .more = &expect_table \
     }
+#define NOTIFY                                                \
+    {                                                         \
+        "notify", notify_read, offsetof(struct task, notify), \
+    }
 
 #define PRIORITY                                                                  \
     {                                                                             \
@@ -133,6 +140,7 @@ static const struct field task_fields[] = {
     {"command", target_read_command, offsetof(struct task, target)},
     {"queue", target_read_queue, offsetof(struct task, target)},
     {"completion", decode_choice, offsetof(struct task, completion), .more = completions},
+    {"monitor", monitor_read, offsetof(struct task, target)},
     {"payload", read_payload},
     TIMEOUT,
     RETRY,
@@ -142,6 +150,7 @@ static const struct field task_fields[] = {
     {"deadline", decode_duration, offsetof(struct task, deadline_us), SECOND, 366 * DAY},
     {"delivery", decode_choice, offsetof(struct task, delivery), .more = deliveries},
     {"runbook", decode_fields, offsetof(struct task, runbook), .more = &runbook_table},
+    NOTIFY,
     {"signing_secret", read_secret_name, offsetof(struct task, signing_secret), 1, 100},
     PRIORITY,
     MAX_RUNNING,
@@ -158,6 +167,7 @@ static const struct field defaults_fields[] = {
     RATE_LIMIT,
     OVERLAP,
     CATCH_UP,
+    NOTIFY,
 };
 
 static void draft_init(struct draft *draft)
@@ -192,7 +202,7 @@ static void check_retry(const struct place *at, const json_t *value, const struc
 // False unless there is exactly one target.
 static bool check_target(const struct place *at, const json_t *value)
 {
-    static const char *const targets[] = {"http", "command", "queue"};
+    static const char *const targets[] = {"http", "command", "queue", "monitor"};
     const char *first = NULL;
     char pointer[POINTER_MAX];
     bool one = true;
@@ -210,7 +220,8 @@ static bool check_target(const struct place *at, const json_t *value)
     if (!first)
         faults_add(at->faults, at->pointer,
                    "does not say what to do: add http, {\"url\": \"https://...\"}, command, "
-                   "[\"program\", \"argument\"], or queue, {\"name\": \"emails\"}");
+                   "[\"program\", \"argument\"], queue, {\"name\": \"emails\"}, or monitor, "
+                   "{\"grace\": \"5m\"}");
     return first && one;
 }
 
@@ -309,8 +320,12 @@ enum status task_decode(const char *name, const json_t *value, const json_t *def
     }
     if (decode_object(&at, task_fields, COUNT(task_fields), value, &draft)) {
         check_retry(&at, value, &draft.task.retry);
-        if (check_target(&at, value))
+        bool has_target = check_target(&at, value);
+        if (has_target && draft.task.target.kind == TARGET_MONITOR)
+            monitor_check(&at, value, &draft.task);
+        else if (has_target)
             check_fit(&at, value, &draft.task);
+        notify_check(&at, value, &draft.task.notify);
         check_payload(&at, &draft.task);
         free_of_timeout(value, defaults, &draft.task);
     }

@@ -18,6 +18,6 @@ void task_clear(struct task *task);
 // Writes the canonical JSON: fields in one order, and only those that differ from task_plain.
 void task_encode(const struct task *task, struct buffer *to);
 
-// Whether `defaults` of a set can stand: {timezone, timeout, retry, expect, overlap, catch_up,
-// priority, max_running, rate_limit}.
+// Whether `defaults` of a set can stand: {timezone, timeout, retry, expect, notify, overlap,
+// catch_up, priority, max_running, rate_limit}.
 void task_check_defaults(const struct place *at, const json_t *defaults);

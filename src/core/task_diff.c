@@ -28,6 +28,9 @@ static const struct plain {
     {"/schedule", "/dst_gap", "\"run\"", false},
     {"/schedule", "/dst_overlap", "\"first\"", false},
     {"/http", "/method", "\"POST\"", false},
+    {"/notify", "/cooldown", "\"15m\"", false},
+    {"/monitor", "/grace", "\"5m\"", false},
+    {"/monitor", "/max_duration", "\"1d\"", false},
 };
 
 // Whether `pointer` is within + field, perhaps with the place in a list between them.

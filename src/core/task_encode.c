@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/writer.h"
+#include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
 
@@ -177,6 +178,7 @@ void task_encode(const struct task *task, struct buffer *to)
         write_member_text(&w, "delivery", "at_most_once");
     WRITE_PART(&w, "runbook", write_runbook, &task->runbook);
     write_limits(&w, task);
+    notify_write(&w, &task->notify);
     write_member_text(&w, "signing_secret", task->signing_secret);
     writer_end_object(&w);
 }

@@ -3,6 +3,7 @@
 // the run before. What fell into an outage is backlog.c's.
 #include <stdio.h>
 
+#include "core/monitor.h"
 #include "scheduler/state.h"
 
 #define CHUNK 1000
@@ -103,7 +104,7 @@ void record_occurrence(struct scheduler *s, wall now, const struct origin *origi
         .trigger = d->trigger,
         .reason = runs ? NULL : (char *)d->reason,
         .scheduled_for = item->nominal,
-        .due_at = item->effective,
+        .due_at = monitor_due(origin->task, item->effective),
         .deadline_at = run_deadline(origin->task, item->effective),
         .started_at = WALL_NONE,
         .finished_at = runs ? WALL_NONE : now,

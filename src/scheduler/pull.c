@@ -224,7 +224,7 @@ static void serve_queue(struct scheduler *s, wall now, struct queue *queue, int 
 }
 
 // Those whose wait is over are answered empty; all of them, when the server stops.
-static void end_waits(struct scheduler *s, struct queue *queue, steady t)
+static void end_polls(struct scheduler *s, struct queue *queue, steady t)
 {
     struct message *before = NULL;
     for (struct message *m = queue->first, *next; m; m = next) {
@@ -265,7 +265,7 @@ void hand_out_runs(struct scheduler *s, wall now)
         struct queue *queue = value;
         serve_queue(s, now, queue, &budget);
         if (look && !s->broken)
-            end_waits(s, queue, t);
+            end_polls(s, queue, t);
         if (!queue->first)
             idle[idle_count++] = key;
     }

@@ -12,6 +12,8 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     enum status status = known_definition(&s->known, run->revision_id, &task);
     if (status != STATUS_OK)
         return status;
+    if (recover_monitor(s, run, task))
+        return STATUS_OK;
     status = resume_lease(s, now, run, task);
     if (status != STATUS_NOT_FOUND) // somebody else works on it, and goes on doing so
         return status;
@@ -54,6 +56,8 @@ enum status recover_lost_runs(struct scheduler *s, wall now)
         status = store_begin(s->store);
         if (status == STATUS_OK)
             status = recover_chunk(s, now, &after, &count);
+        if (status == STATUS_OK)
+            tell_notices(s, now);
         if (status == STATUS_OK && s->journal.size)
             status = store_add_journal(s->store, ++s->turn, now, s->journal.data, s->journal.size);
         if (status == STATUS_OK)

@@ -21,7 +21,7 @@ enum status add_run(struct scheduler *s, const struct run *run)
     return status;
 }
 
-static void reply_with_run(struct message *m, wall now, const struct run *run)
+void reply_with_run(struct message *m, wall now, const struct run *run)
 {
     struct writer w = writer_on(&m->reply.body);
     run_write(&w, run, now, NULL, 0);
@@ -44,7 +44,7 @@ static run_id run_in(const char *body, size_t size)
 }
 
 // True when the message is answered already: its key has been seen.
-static bool answered_before(struct scheduler *s, wall now, struct message *m)
+bool answered_before(struct scheduler *s, wall now, struct message *m)
 {
     if (!m->key)
         return false;
@@ -69,7 +69,7 @@ static bool answered_before(struct scheduler *s, wall now, struct message *m)
     return true;
 }
 
-static void remember_answer(struct scheduler *s, wall now, const struct message *m)
+void remember_answer(struct scheduler *s, wall now, const struct message *m)
 {
     if (m->key && !s->broken && m->reply.status == STATUS_OK)
         went_well(s, store_keep_key(s->store, m->key, m->fingerprint, m->reply.body.data,
@@ -79,7 +79,7 @@ static void remember_answer(struct scheduler *s, wall now, const struct message 
 // --- creating ---
 
 // Whether a new run of this task may be made. Otherwise the message is answered.
-static bool may_run(struct message *m, const struct known_task *known, const char *name)
+bool may_run(struct message *m, const struct known_task *known, const char *name)
 {
     if (!known || known->record.deleted)
         refuse(m, STATUS_NOT_FOUND, "there is no task named \"%s\"", name);
@@ -87,6 +87,11 @@ static bool may_run(struct message *m, const struct known_task *known, const cha
         refuse(m, STATUS_CONFLICT, "task \"%s\" is paused by %.60s (%.140s): resume it first", name,
                known->record.paused_by ? known->record.paused_by : "somebody",
                known->record.paused_why ? known->record.paused_why : "no reason given");
+    else if (known->task->target.kind == TARGET_MONITOR)
+        refuse(m, STATUS_CONFLICT,
+               "task \"%s\" is a monitor: its job runs elsewhere and checks in with POST "
+               "/v1/checkins/%s",
+               name, name);
     else
         return true;
     return false;
@@ -280,21 +285,20 @@ void answer_cancel_run(struct scheduler *s, wall now, struct message *m)
     run_done(&run);
 }
 
-static void retry(struct scheduler *s, wall now, struct message *m, const struct run *old)
+enum status retry_as_new(struct scheduler *s, wall now, const struct run *old, struct run *ret)
 {
     struct known_task *known = NULL;
     struct task *task = NULL;
-    if (old->task) {
-        if (!went_well(s, known_task_by_id(&s->known, old->task, &known)) ||
-            !may_run(m, known, old->task_name))
-            return;
-    }
+    enum status status = old->task ? known_task_by_id(&s->known, old->task, &known)
+                                   : known_definition(&s->known, old->revision_id, &task);
+    if (status != STATUS_OK)
+        return status;
     struct run run = *old; // borrows its texts
     run.id = id_next(&s->ids, now);
     run.generation = 0;
     run.state = RUN_SCHEDULED;
     run.trigger = TRIGGER_RETRY;
-    run.reason = NULL;
+    run.reason = run.handled = NULL;
     run.scheduled_for = run.due_at = now;
     run.started_at = run.finished_at = run.attempt_started_at = WALL_NONE;
     run.attempts = 0;
@@ -305,13 +309,12 @@ static void retry(struct scheduler *s, wall now, struct message *m, const struct
         run.revision_id = known->record.revision_id;
         run.lane = known->task->lane;
     } else {
-        if (!went_well(s, known_definition(&s->known, run.revision_id, &task)))
-            return;
         run.lane = task->lane; // of its kind, whichever version made the old run
     }
     run.deadline_at = run_deadline(known ? known->task : task, now);
-    if (!went_well(s, add_run(s, &run)))
-        return;
+    status = add_run(s, &run);
+    if (status != STATUS_OK)
+        return status;
     note_run(s,
              &(struct event_run){.task = run.task_name,
                                  .run = run.id,
@@ -319,6 +322,22 @@ static void retry(struct scheduler *s, wall now, struct message *m, const struct
                                  .due_at = run.due_at,
                                  .at = WALL_NONE},
              run.task);
+    *ret = run;
+    return STATUS_OK;
+}
+
+static void retry(struct scheduler *s, wall now, struct message *m, const struct run *old)
+{
+    struct known_task *known = NULL;
+    struct run run;
+    if (old->task) {
+        if (!went_well(s, known_task_by_id(&s->known, old->task, &known)) ||
+            !may_run(m, known, old->task_name))
+            return;
+    }
+    if (!went_well(s, retry_as_new(s, now, old, &run)))
+        return;
+    retried_once_more(s, now, m, old, run.id);
     m->reply.created = true;
     reply_with_run(m, now, &run);
     remember_answer(s, now, m);

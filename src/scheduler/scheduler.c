@@ -39,6 +39,9 @@ static void (*const answers[MESSAGE_KIND_COUNT])(struct scheduler *, wall, struc
     [MESSAGE_RETRY_RUN] = answer_retry_run,
     [MESSAGE_LEASE_WORD] = answer_lease_word,
     [MESSAGE_QUEUES] = answer_queues,
+    [MESSAGE_RETRY_DEAD] = answer_retry_dead,
+    [MESSAGE_DISCARD_DEAD] = answer_discard_dead,
+    [MESSAGE_CHECKIN] = answer_checkin,
     [MESSAGE_METRICS] = answer_metrics,
 };
 
@@ -71,6 +74,8 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     known_init(&s->known, store);
     buffer_init(&s->journal, JOURNAL_OF_A_TURN_MAX);
     status = load_sweeps(s);
+    if (status == STATUS_OK)
+        status = load_notices(s);
     if (status == STATUS_OK)
         status = recover_lost_runs(s, now);
     if (status == STATUS_OK)
@@ -119,6 +124,8 @@ void scheduler_free(struct scheduler *s)
     heap_done(&s->behind);
     overlaps_done(&s->overlaps);
     pace_done(&s->pace);
+    heap_done(&s->expected);
+    notices_done(s);
     due_done(&s->due);
     lanes_done(&s->lanes);
     limits_done(&s->limits);
@@ -185,6 +192,7 @@ void note_run(struct scheduler *s, const struct event_run *event, int64_t task_i
     count_run(&s->metrics, task_id, event->task, event->state);
     if (run_state_is_final(event->state))
         overlap_ended(s, task_id);
+    note_outcome(s, event, task_id);
 }
 
 static void take_messages(struct scheduler *s, wall now, struct letter *inbox)
@@ -265,6 +273,8 @@ enum status scheduler_turn(struct scheduler *s, wall now, struct letter *inbox, 
     miss_late_runs(s, now);
     start_due_runs(s, now);
     hand_out_runs(s, now);
+    end_waits(s, now);
+    tell_notices(s, now);
     keep_journal(s, now);
     keep_house(s, now);
     keep_history(s, now, !inbox && !s->orders);
@@ -301,6 +311,7 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
     next = earlier(next, history_next(s));
     next = earlier(next, leases_next(s));
     next = earlier(next, pull_next(s, now));
+    next = earlier(next, earlier(next_notice(s), next_wait(s)));
     if (s->stopping)
         return next;
     if (feed_is_wanted(s))

@@ -4,8 +4,9 @@
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
  * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), backlog.c (those of an
  * outage), start.c (due runs into orders) with overlap.c, deadline.c and pace.c, report.c (what
- * came of them), recover.c (the start), history.c (clearing), metrics.c; lease.h has what workers
- * and call backs need.
+ * came of them), dead.c (failed runs dealt with), notices.c (who is told), checkin.c (runs of jobs
+ * elsewhere), recover.c (the start), history.c (clearing), metrics.c; lease.h has what workers and
+ * call backs need.
  */
 #pragma once
 
@@ -109,6 +110,10 @@ struct scheduler {
     int64_t wall_minus_steady_us;
     struct leases leases;
     struct queues queues;
+    struct map tellers;      // task id -> what is still to be told of it (notices.c)
+    struct heap notices_due; // key: when it is told, order: task id
+    struct heap expected;    // runs of monitors: key: when the wait ends, order: run (checkin.c)
+    struct teller *tellers_changed, **tellers_changed_end; // of the turn under way
 
     // of the turn under way
     struct buffer journal;
@@ -169,6 +174,14 @@ void answer_apply(struct scheduler *s, wall now, struct message *m);
 void answer_create_runs(struct scheduler *s, wall now, struct message *m);
 void answer_cancel_run(struct scheduler *s, wall now, struct message *m);
 void answer_retry_run(struct scheduler *s, wall now, struct message *m);
+// A new run of the same, linked to one that has ended, whose texts it borrows.
+enum status retry_as_new(struct scheduler *s, wall now, const struct run *old, struct run *ret);
+void reply_with_run(struct message *m, wall now, const struct run *run);
+// Whether a new run of this task may be made. Otherwise the message is answered.
+bool may_run(struct message *m, const struct known_task *known, const char *name);
+// True when the message is answered already: its idempotency key has been seen.
+bool answered_before(struct scheduler *s, wall now, struct message *m);
+void remember_answer(struct scheduler *s, wall now, const struct message *m);
 // Writes a run that is new to the store and to what is due.
 enum status add_run(struct scheduler *s, const struct run *run);
 // sweep.c
@@ -266,6 +279,28 @@ enum status recover_lost_runs(struct scheduler *s, wall now);
 // history.c
 void keep_history(struct scheduler *s, wall now, bool idle);
 wall history_next(const struct scheduler *s); // when it wants a turn of its own
+// dead.c
+void answer_retry_dead(struct scheduler *s, wall now, struct message *m);
+void answer_discard_dead(struct scheduler *s, wall now, struct message *m);
+// A dead letter is dealt with by the first run that is made of it.
+void retried_once_more(struct scheduler *s, wall now, const struct message *m,
+                       const struct run *old, run_id retried_as);
+// notices.c
+enum status load_notices(struct scheduler *s); // at the start, before anything else
+void notices_done(struct scheduler *s);
+void note_outcome(struct scheduler *s, const struct event_run *event, int64_t task);
+void tell_notices(struct scheduler *s, wall now); // at the end of a turn
+wall next_notice(const struct scheduler *s);
+// checkin.c
+void answer_checkin(struct scheduler *s, wall now, struct message *m);
+void expect_checkin(struct scheduler *s, run_id run, wall until);
+void end_waits(struct scheduler *s, wall now);
+wall next_wait(const struct scheduler *s);
+// A monitor's runs that wait for a check-in end as skipped; nothing for other tasks.
+enum status skip_waits(struct scheduler *s, wall now, const struct known_task *known,
+                       const char *reason);
+// True for the run of a monitor: its job goes on whether or not the server does.
+bool recover_monitor(struct scheduler *s, const struct run *run, const struct task *task);
 // metrics.c
 void answer_metrics(struct scheduler *s, wall now, struct message *m);
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);

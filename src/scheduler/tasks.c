@@ -1,6 +1,7 @@
 // Definitions: what a PUT, a delete, a pause, a rollback make of a task. An edit never fires
 // anything and never re-plays the past: where it touches the schedule, the generation grows and the
 // cursor moves to now.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +68,10 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
                              const struct task *before, struct task *task, const struct edit *edit)
 {
     static const char reason[] = "its schedule was edited before the occurrence had started";
-    bool same_schedules = task_same_schedules(before, task);
+    // A monitor's waits are no runs to start, nor the other way round.
+    bool same_schedules =
+        task_same_schedules(before, task) &&
+        (before->target.kind == TARGET_MONITOR) == (task->target.kind == TARGET_MONITOR);
     enum status status = same_schedules ? STATUS_OK : give_up_backlog(s, now, record, reason);
     if (!same_schedules)
         record->generation++;
@@ -184,6 +188,12 @@ enum status pause_task(struct scheduler *s, wall now, struct known_task *known, 
     limits_forget(&s->limits, record->id); // noted again when it is resumed
     overlap_forget(s, record->id);
     event_task(&s->journal, "task.paused", record->name, record->revision, by, why);
+    char reason[240];
+    snprintf(reason, sizeof reason, "the task was paused by %.60s: %.140s", by ? by : "somebody",
+             why ? why : "no reason given");
+    enum status status = skip_waits(s, now, known, reason);
+    if (status != STATUS_OK)
+        return status;
     return store_mark_task(s->store, record, "paused",
                            &(struct edit){.at = now, .author = by, .note = why, .changed = "[]"});
 }

@@ -57,6 +57,28 @@ enum status reader_find_run(struct reader *reader, run_id id, struct run *ret);
 enum status reader_list_attempts(struct reader *reader, run_id id, struct attempt **ret,
                                  size_t *ret_count);
 
+// Dead letters: failed runs that nobody has dealt with.
+struct dead_filter {
+    const char *task;   // NULL: all
+    wall from, to;      // of finished_at: from <= finished_at < to; WALL_NONE, WALL_NEVER: open
+    const char *reason; // a text that the reason contains; NULL: any
+};
+struct dead_letter {
+    struct run run;
+    struct attempt last; // number, outcome, status and error of the last attempt; number 0: none
+};
+void dead_letter_done(struct dead_letter *letter);
+// Newest first, ids below `before` (0: from the newest). STATUS_NOT_FOUND where the task was never
+// there; so do the two below.
+enum status reader_list_dead(struct reader *reader, const struct dead_filter *filter, run_id before,
+                             size_t max, struct dead_letter *ret, size_t *ret_count);
+// The oldest ones' ids, oldest first.
+enum status reader_oldest_dead(struct reader *reader, const struct dead_filter *filter, size_t max,
+                               run_id *ret, size_t *ret_count);
+// How many there are; stops counting at `most`.
+enum status reader_count_dead(struct reader *reader, const struct dead_filter *filter, size_t most,
+                              size_t *ret);
+
 // Over the newest finished attempts of a task, at most `newest` (1 to 1,000).
 enum status reader_task_figures(struct reader *reader, int64_t task, size_t newest,
                                 struct task_figures *ret);

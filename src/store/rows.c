@@ -41,6 +41,7 @@ void row_run(sqlite3_stmt *q, struct run *ret)
         .revision = column_int(q, 18),
         .priority = column_int(q, 19),
         .deadline_at = column_wall(q, 20, (wall){0}),
+        .handled = column_text(q, 21),
     };
     ret->payload = column_bytes(q, 16, &ret->payload_size);
 }

@@ -17,7 +17,8 @@ void row_task(sqlite3_stmt *q, struct task_record *ret); // ret is the caller's:
 #define RUN_COLUMNS                                                                              \
     "r.id, r.task_id, r.revision_id, r.generation, r.state, r.trigger, r.reason, "               \
     "r.scheduled_for, r.due_at, r.started_at, r.finished_at, r.attempt_started_at, r.attempts, " \
-    "r.fence, r.lane, r.retry_of, r.payload, t.name, v.number, r.priority, r.deadline_at"
+    "r.fence, r.lane, r.retry_of, r.payload, t.name, v.number, r.priority, r.deadline_at, "      \
+    "r.handled"
 // To follow `runs r`, under whatever index.
 #define RUN_JOINS \
     " LEFT JOIN tasks t ON t.id = r.task_id LEFT JOIN revisions v ON v.id = r.revision_id "

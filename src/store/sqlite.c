@@ -64,6 +64,7 @@ static void close_store(struct store *store)
     free(s->rates);
     free(s->leases);
     free(s->policies);
+    free(s->letters);
     free(s);
 }
 
@@ -179,6 +180,10 @@ static const struct store_verbs verbs = {
     .trim_journal = sqlite_trim_journal,
     .clear_history = sqlite_clear_history,
     .history_size = sqlite_history_size,
+    .newest_open = sqlite_newest_open,
+    .handle_run = sqlite_handle_run,
+    .load_notices = sqlite_load_notices,
+    .put_notice = sqlite_put_notice,
 };
 
 // --- opening ---
@@ -229,7 +234,7 @@ static enum status prepare(struct sqlite *s)
         sqlite_prepare_cursors,  sqlite_prepare_runs,     sqlite_prepare_moves,
         sqlite_prepare_sweeps,   sqlite_prepare_keys,     sqlite_prepare_journal,
         sqlite_prepare_books,    sqlite_prepare_history,  sqlite_prepare_rates,
-        sqlite_prepare_leases,   sqlite_prepare_policies,
+        sqlite_prepare_leases,   sqlite_prepare_policies, sqlite_prepare_letters,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)

@@ -22,7 +22,7 @@ struct sqlite {
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal, **books, **history, **rates, **leases, **policies;
+        **keys, **journal, **books, **history, **rates, **leases, **policies, **letters;
     // What the turn has added to the books and not yet written (sqlite_books.c).
     int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
     struct map uses; // inline definition -> struct definition_use
@@ -60,6 +60,7 @@ void books_forget(struct sqlite *s); // the turn was undone
 enum status sqlite_prepare_rates(struct sqlite *s);
 enum status sqlite_prepare_leases(struct sqlite *s);
 enum status sqlite_prepare_policies(struct sqlite *s);
+enum status sqlite_prepare_letters(struct sqlite *s);
 
 // The verbs, as in store.h.
 enum status sqlite_start(struct store *store, struct store_start *ret);
@@ -136,6 +137,13 @@ enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_i
                                         run_id *ret, size_t *ret_count);
 enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,
                                   size_t *ret_count);
+
+enum status sqlite_newest_open(struct store *store, int64_t task, enum run_state state,
+                               run_id *ret);
+enum status sqlite_handle_run(struct store *store, run_id id, const char *handled);
+enum status sqlite_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
+                                size_t *ret_count);
+enum status sqlite_put_notice(struct store *store, const struct notice *notice);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

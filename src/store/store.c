@@ -292,6 +292,27 @@ enum status store_load_deadlines(struct store *store, size_t max, struct deadlin
     return store->verbs->load_deadlines(store, max, ret, ret_count);
 }
 
+enum status store_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret)
+{
+    return store->verbs->newest_open(store, task, state, ret);
+}
+
+enum status store_handle_run(struct store *store, run_id id, const char *handled)
+{
+    return store->verbs->handle_run(store, id, handled);
+}
+
+enum status store_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
+                               size_t *ret_count)
+{
+    return store->verbs->load_notices(store, after, max, ret, ret_count);
+}
+
+enum status store_put_notice(struct store *store, const struct notice *notice)
+{
+    return store->verbs->put_notice(store, notice);
+}
+
 enum status store_find_key(struct store *store, const char *key, wall now,
                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size)
 {

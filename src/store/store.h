@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "core/message.h"
 #include "core/run.h"
+#include "store/notice.h"
 
 struct store;
 
@@ -254,6 +255,18 @@ enum status store_give_up_backlogs(struct store *store, int64_t task, const char
 // The oldest of each task, for tasks after `after_task`, by task.
 enum status store_load_backlogs(struct store *store, int64_t after_task, size_t max,
                                 struct backlog *ret, size_t *ret_count);
+// The newest run of a task that is stored as `state`: scheduled, running or waiting.
+// STATUS_NOT_FOUND.
+enum status store_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret);
+
+// --- dead letters and notices ---
+// Says of a failed run how it was dealt with (JSON). STATUS_CONFLICT, and nothing written, unless
+// it has failed and nobody dealt with it yet.
+enum status store_handle_run(struct store *store, run_id id, const char *handled);
+// All that is kept, by task, after `after`. The caller frees each one's reasons.
+enum status store_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
+                               size_t *ret_count);
+enum status store_put_notice(struct store *store, const struct notice *notice);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

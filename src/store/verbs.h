@@ -64,6 +64,13 @@ struct store_verbs {
                                   run_id *ret, size_t *ret_count);
     enum status (*load_running)(struct store *store, run_id after, size_t max, struct run *ret,
                                 size_t *ret_count);
+    enum status (*newest_open)(struct store *store, int64_t task, enum run_state state,
+                               run_id *ret);
+
+    enum status (*handle_run)(struct store *store, run_id id, const char *handled);
+    enum status (*load_notices)(struct store *store, int64_t after, size_t max, struct notice *ret,
+                                size_t *ret_count);
+    enum status (*put_notice)(struct store *store, const struct notice *notice);
 
     enum status (*add_sweep)(struct store *store, struct sweep *sweep);
     enum status (*load_sweeps)(struct store *store, int64_t after, size_t max, struct sweep *ret,

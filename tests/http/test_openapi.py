@@ -48,6 +48,10 @@ ROUTES = {
     ("post", "/v1/leases/complete"),
     ("post", "/v1/leases/fail"),
     ("post", "/v1/leases/release"),
+    ("get", "/v1/dead-letters"),
+    ("post", "/v1/dead-letters/retry"),
+    ("post", "/v1/dead-letters/discard"),
+    ("post", "/v1/checkins/{name}"),
     ("get", "/v1/events"),
     ("get", "/v1/audit"),
 }
@@ -182,6 +186,7 @@ def test_real_answers_fit_their_schemas(server: Server, receiver: Receiver, docu
         ("/v1/runs", "/v1/runs", "200"),
         ("/v1/queues", "/v1/queues", "200"),
         ("/v1/queues/{queue}", "/v1/queues/emails", "200"),
+        ("/v1/dead-letters", "/v1/dead-letters", "200"),
         ("/health", "/health", "200"),
         ("/ready", "/ready", "200"),
         ("/v1/tasks/{name}", "/v1/tasks/nobody", "404"),
