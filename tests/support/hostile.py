@@ -362,8 +362,8 @@ def tls_kinds(certificates: Certificates) -> list[Kind]:
         Kind("TLS 1.0 only", in_tls(certificates.old_context), NOT_REACHED, ("TLS could not",), tls=True),
         Kind("no TLS", not_tls, NOT_REACHED, no_tls, tls=True),
         Kind("plain HTTP", answer_and_hold(EMPTY), NOT_REACHED, ("no connection within", "TLS"), tls=True),
-        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within 1s",), tls=True),
-        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within 1s",), tls=True),
+        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within 3s",), tls=True),
+        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within 3s",), tls=True),
         Kind("closed in the handshake", reset_at_once, NOT_REACHED, no_tls, tls=True),
     ]
 
