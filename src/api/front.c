@@ -18,6 +18,7 @@
 #include "api/auth.h"
 #include "api/leases.h"
 #include "api/media.h"
+#include "api/patience.h"
 #include "api/query.h"
 #include "api/streams.h"
 #include "base/memory.h"
@@ -35,6 +36,7 @@
 struct front {
     struct service service;
     struct MHD_Daemon *daemon;
+    struct patience *patience;
     int listener;
     bool quiesced;
     int port;
@@ -184,6 +186,11 @@ static void add_headers(const struct request *r, struct MHD_Response *response)
         MHD_add_response_header(response, "Allow", r->match.allow);
 }
 
+static struct caller *caller_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static enum MHD_Result send_answer(struct request *r)
 {
     struct answer *a = &r->answer;
@@ -203,6 +210,7 @@ static enum MHD_Result send_answer(struct request *r)
         return MHD_NO;
     }
     add_headers(r, response);
+    caller_owes_body(caller_of(r->connection)); // it owes to read this
     enum MHD_Result result = MHD_queue_response(r->connection, (unsigned)a->code, response);
     MHD_destroy_response(response);
     return result;
@@ -246,6 +254,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct request *r = *state;
     if (!r) {
         *state = r = request_new(&front->service, connection, method, url);
+        caller_owes_body(caller_of(connection));
         route_find(method, url, &r->match);
         check_headers(r);
         if (!check_framing(r) || check_size(r))
@@ -257,17 +266,32 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *size = 0;
         return go_on ? MHD_YES : MHD_NO;
     }
+    caller_owes_nothing(caller_of(connection));
     return serve(r);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)context, (void)connection;
+    (void)context;
     if (*state && why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         lease_give_back(*state);
     request_free(*state);
     *state = NULL;
+    caller_owes_header(caller_of(connection));
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct front *front = context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *socket_context = patience_arrive(front->patience, fd);
+    } else if (*socket_context) {
+        patience_leave(front->patience, *socket_context);
+        *socket_context = NULL;
+    }
 }
 
 // Like MHD_http_unescape, but %00 stays as it is: a text that ends early would mean something else
@@ -354,6 +378,11 @@ enum status front_listen(const struct front_options *options, int *ret_fd, int *
     return STATUS_OK;
 }
 
+static int places(const struct front_options *options)
+{
+    return options->connections_max ? options->connections_max : CONNECTIONS_MAX;
+}
+
 static bool is_v6(int fd)
 {
     int domain = 0;
@@ -366,14 +395,15 @@ static struct MHD_Daemon *start_daemon(struct front *front, const struct front_o
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
     if (is_v6(front->listener))
         flags |= MHD_USE_IPv6;
-    int connections = options->connections_max ? options->connections_max : CONNECTIONS_MAX;
+    int connections = places(options);
     struct MHD_OptionItem more[2] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     if (options->threads > 1) // with one, the pool is the daemon's own thread
         more[0] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL};
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, front, MHD_OPTION_LISTEN_SOCKET, front->listener,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-        NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, front, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX, MHD_OPTION_ARRAY,
         more, MHD_OPTION_END);
 }
@@ -395,12 +425,14 @@ enum status front_start(const struct front_options *options, struct mailbox *mes
     status = service_init(&front->service);
     if (status == STATUS_OK) {
         front->service.streams = streams_new(&front->service);
-        if (front->service.streams)
+        front->patience = patience_new(places(options), &options->patience);
+        if (front->service.streams && front->patience)
             front->daemon = start_daemon(front, options);
         if (front->daemon) {
             *ret = front;
             return STATUS_OK;
         }
+        patience_free(front->patience);
         streams_free(front->service.streams);
         service_done(&front->service);
     }
@@ -481,6 +513,7 @@ void front_stop(struct front *front)
         refuse_messages(front);
     }
     MHD_stop_daemon(front->daemon);
+    patience_free(front->patience);
     close(front->listener);
     streams_free(front->service.streams);
     service_done(&front->service);

