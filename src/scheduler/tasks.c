@@ -314,7 +314,7 @@ void answer_pause(struct scheduler *s, wall now, struct message *m)
 }
 
 // Its runs that fell due meanwhile are noted again.
-static void note_held_runs(struct scheduler *s, int64_t task)
+static void note_held_runs(struct scheduler *s, int64_t task, uint64_t lane)
 {
     struct due_row rows[CANCELED_AT_ONCE];
     run_id after = {0};
@@ -324,6 +324,7 @@ static void note_held_runs(struct scheduler *s, int64_t task)
                 s, store_load_due_of_task(s->store, task, after, CANCELED_AT_ONCE, rows, &count)))
             return;
         for (size_t i = 0; i < count; i++) {
+            rows[i].lane = lane; // the store's may be that of an earlier revision
             due_add(&s->due, &rows[i]);
             after = rows[i].run;
         }
@@ -345,7 +346,7 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         if (!went_well(s, store_mark_task(s->store, record, "resumed", &edit)))
             return;
         event_task(&s->journal, "task.resumed", record->name, record->revision, m->author, m->note);
-        note_held_runs(s, record->id);
+        note_held_runs(s, record->id, known->task->lane);
     }
     reply_with_task(s, now, m, known);
 }
