@@ -61,5 +61,6 @@ enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);
 
-void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret); // fills lag_us
+void scheduler_pulse(const struct scheduler *s, wall now,
+                     struct pulse_values *ret);              // fills lag_us and down
 void scheduler_commit_took(struct scheduler *s, int64_t us); // for the histogram of commits
