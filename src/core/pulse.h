@@ -11,6 +11,14 @@
 
 #include "base/moment.h"
 
+#define PULSE_DOWN 8 // endpoints that are told of; there may be more
+
+struct pulse_down { // an endpoint that is taken to be down
+    uint64_t lane;
+    wall until;         // nothing is sent to it before; WALL_NONE: its probe is next, or under way
+    char endpoint[120]; // scheme://host:port
+};
+
 struct pulse_values {
     bool store_ok; // false after a failed write: nothing more is accepted
     bool stopping;
@@ -19,6 +27,8 @@ struct pulse_values {
         lag_us; // now minus the due instant of the oldest run that is due and not started; 0: none
     int64_t clock_step_us; // the last step of the wall clock against the steady one; 0: none seen
     steady clock_stepped;
+    struct pulse_down down[PULSE_DOWN];
+    int down_count;
 };
 
 // What the auditor has found (server/auditor.h).

@@ -188,6 +188,25 @@ void endpoints_shift(struct endpoints *endpoints, int64_t step_us)
     find_next(endpoints);
 }
 
+void endpoints_pulse(const struct endpoints *endpoints, struct pulse_values *ret)
+{
+    uint64_t key;
+    void *value;
+    ret->down_count = 0;
+    if (!endpoints->open)
+        return;
+    for (size_t at = 0;
+         ret->down_count < PULSE_DOWN && map_each(&endpoints->by_lane, &at, &key, &value);) {
+        const struct endpoint *endpoint = value;
+        if (endpoint->state == CLOSED)
+            continue;
+        struct pulse_down *down = &ret->down[ret->down_count++];
+        down->lane = endpoint->lane;
+        down->until = endpoint->state == OPEN ? endpoint->until : WALL_NONE;
+        snprintf(down->endpoint, sizeof down->endpoint, "%s", endpoint->name);
+    }
+}
+
 void endpoints_write(const struct endpoints *endpoints, struct buffer *to)
 {
     uint64_t key;

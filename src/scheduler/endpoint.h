@@ -20,6 +20,7 @@
 #include "base/buffer.h"
 #include "base/map.h"
 #include "core/attempt.h"
+#include "core/pulse.h"
 
 #define ENDPOINT_OPEN_MOST (5 * MINUTE)
 
@@ -44,4 +45,5 @@ void endpoint_saw(struct scheduler *s, wall now, const struct flight *flight,
                   const struct attempt *attempt);
 // The wall clock was set.
 void endpoints_shift(struct endpoints *endpoints, int64_t step_us);
-void endpoints_write(const struct endpoints *endpoints, struct buffer *to); // for /metrics
+void endpoints_pulse(const struct endpoints *endpoints, struct pulse_values *ret); // fills down
+void endpoints_write(const struct endpoints *endpoints, struct buffer *to);        // for /metrics

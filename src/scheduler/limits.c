@@ -1,5 +1,6 @@
 #include "scheduler/limits.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,15 +321,6 @@ static void forget_idle(struct scheduler *s, wall now)
     free(idle);
 }
 
-static int by_urgency(const void *a, const void *b)
-{
-    const struct heap_entry *one = heap_first(&(*(struct strand *const *)a)->parked.heap),
-                            *other = heap_first(&(*(struct strand *const *)b)->parked.heap);
-    if (one->key != other->key)
-        return one->key < other->key ? -1 : 1;
-    return one->order < other->order ? -1 : one->order > other->order;
-}
-
 static void leave_strand(struct limits *limits, struct strand *strand, run_id run)
 {
     limits->parked--;
@@ -339,65 +331,88 @@ static void leave_strand(struct limits *limits, struct strand *strand, run_id ru
         strand->rate->parked--;
 }
 
-// Sends as many of a strand back to their lane as may start now. What waits in a lane that has no
-// room takes nothing away from the other strands of its key.
-static void release(struct scheduler *s, wall now, struct strand *strand)
+// How many more of a strand may go back to its lane. What waits in a lane that has no room takes
+// nothing away from the other strands of its key.
+static int room_to_release(const struct scheduler *s, wall now, const struct strand *strand)
 {
-    struct limits *limits = &s->limits;
-    bool lane_open = lane_has_room(&s->lanes, strand->lane);
     int room =
         strand->max_running ? strand->max_running - strand->running - strand->released : INT32_MAX;
-    if (strand->rate) {
-        int starts = rate_room(&strand->rate->rate, strand->rule, now) -
-                     (lane_open ? strand->rate->offered : strand->released);
-        room = starts < room ? starts : room;
-    }
+    if (!strand->rate || room <= 0)
+        return room;
+    int starts =
+        rate_room(&strand->rate->rate, strand->rule, now) -
+        (lane_has_room(&s->lanes, strand->lane) ? strand->rate->offered : strand->released);
+    return starts < room ? starts : room;
+}
+
+// Sends the first of a strand back to its lane. False where that lane is full: it wakes the
+// scheduler when it is not.
+static bool release_first(struct scheduler *s, struct strand *strand)
+{
+    struct limits *limits = &s->limits;
     struct heap_entry entry;
-    for (; room > 0 && waiting_take(&strand->parked, &entry); room--) {
-        run_id run = {(int64_t)entry.order};
-        wall due_at = waiting_due(entry.key);
-        int priority = waiting_priority(entry.key);
-        leave_strand(limits, strand, run);
-        if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
-            park(limits, strand, due_at, run, priority);
-            break; // the lane is full, and wakes the scheduler when it is not
-        }
-        strand->released++;
-        map_put(&limits->released, entry.order, strand);
-        if (strand->rate)
-            strand->rate->offered += lane_open;
+    if (!waiting_take(&strand->parked, &entry))
+        return false;
+    run_id run = {(int64_t)entry.order};
+    wall due_at = waiting_due(entry.key);
+    int priority = waiting_priority(entry.key);
+    leave_strand(limits, strand, run);
+    if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
+        park(limits, strand, due_at, run, priority);
+        return false;
+    }
+    strand->released++;
+    map_put(&limits->released, entry.order, strand);
+    if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+        strand->rate->offered++;
+    return true;
+}
+
+// In the order of their first runs: of strands that share a key, the most urgent run is next.
+static void line_up(struct heap *line, struct strand *strand)
+{
+    const struct heap_entry *first = heap_first(&strand->parked.heap);
+    if (first)
+        heap_add(line, (struct heap_entry){first->key, first->order, (uint64_t)(uintptr_t)strand});
+}
+
+static void find_open(struct scheduler *s, wall now, struct heap *ret)
+{
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&s->limits.strands, &at, &key, &value);) {
+        struct strand *strand = value;
+        if (!strand->parked.heap.count)
+            continue;
+        wall opens = WALL_NONE;
+        if (room_of(strand, now) > 0)
+            line_up(ret, strand);
+        else if (strand->rate)
+            opens = rate_opens_at(&strand->rate->rate, strand->rule, now);
+        if (opens.us > now.us && opens.us < s->limits.next.us)
+            s->limits.next = opens;
     }
 }
 
 void limits_release(struct scheduler *s, wall now)
 {
     struct limits *limits = &s->limits;
+    struct heap line = {0};
+    struct heap_entry entry;
     limits->next = WALL_NEVER;
     if (!limits->strands.count)
         return;
     count_flights(s);
     if (s->metrics.turns % 64 == 0)
         forget_idle(s, now);
-    struct strand **open = memory_array(limits->strands.count, sizeof *open);
-    size_t count = 0;
-    uint64_t key;
-    void *value;
-    for (size_t at = 0; limits->parked && map_each(&limits->strands, &at, &key, &value);) {
-        struct strand *strand = value;
-        if (!strand->parked.heap.count)
-            continue;
-        if (room_of(strand, now) > 0)
-            open[count++] = strand;
-        else if (strand->rate) {
-            wall opens = rate_opens_at(&strand->rate->rate, strand->rule, now);
-            if (opens.us > now.us && opens.us < limits->next.us)
-                limits->next = opens;
-        }
+    if (limits->parked)
+        find_open(s, now, &line);
+    while (heap_take(&line, &entry)) {
+        struct strand *strand = (struct strand *)(uintptr_t)entry.item;
+        if (room_to_release(s, now, strand) > 0 && release_first(s, strand))
+            line_up(&line, strand);
     }
-    qsort(open, count, sizeof *open, by_urgency);
-    for (size_t i = 0; i < count; i++)
-        release(s, now, open[i]);
-    free(open);
+    heap_done(&line);
 }
 
 // --- what changes meanwhile ---

@@ -34,11 +34,16 @@ wall rate_opens_at(const struct rate *rate, struct rate_rule rule, wall t)
 
 static int room_by(const struct rate *rate, struct rate_rule rule, wall t)
 {
-    int in_window = 0;
-    for (size_t i = rate->count; i > 0 && in_window < rule.limit; i--, in_window++)
-        if (rate->starts[i - 1] <= t.us - rule.per_us)
-            break;
-    return rule.limit - in_window;
+    size_t out = 0, in = rate->count; // starts[out - 1] has left the window, starts[in] has not
+    while (out < in) {
+        size_t middle = out + (in - out) / 2;
+        if (rate->starts[middle] <= t.us - rule.per_us)
+            out = middle + 1;
+        else
+            in = middle;
+    }
+    size_t in_window = rate->count - out;
+    return in_window < (size_t)rule.limit ? rule.limit - (int)in_window : 0;
 }
 
 int rate_room(const struct rate *rate, struct rate_rule rule, wall t)

@@ -358,6 +358,7 @@ void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *r
 {
     wall oldest = earlier(due_first(&s->due), lanes_oldest(&s->lanes));
     ret->lag_us = oldest.us < now.us ? now.us - oldest.us : 0;
+    endpoints_pulse(&s->endpoints, ret);
     ret->store_ok = !s->broken;
     ret->stopping = s->stopping;
 }

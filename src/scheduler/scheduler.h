@@ -76,6 +76,7 @@ void scheduler_clock(struct scheduler *s, int64_t wall_minus_steady_us);
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);
 
-void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret); // fills lag_us
+void scheduler_pulse(const struct scheduler *s, wall now,
+                     struct pulse_values *ret); // fills lag_us and down
 void scheduler_audited(struct scheduler *s, const struct audit_pulse *audit); // for the metrics
 void scheduler_commit_took(struct scheduler *s, int64_t us); // for the histogram of commits

@@ -35,7 +35,7 @@ static enum status create_task(struct scheduler *s, wall now, struct task_record
 }
 
 // Its runs that wait are noted again: fallen due while it was paused, or gone to another lane.
-static void note_held_runs(struct scheduler *s, int64_t task)
+static void note_held_runs(struct scheduler *s, int64_t task, uint64_t lane)
 {
     struct due_row rows[NOTED_AT_ONCE];
     run_id after = {0};
@@ -45,6 +45,7 @@ static void note_held_runs(struct scheduler *s, int64_t task)
                        store_load_due_of_task(s->store, task, after, NOTED_AT_ONCE, rows, &count)))
             return;
         for (size_t i = 0; i < count; i++) {
+            rows[i].lane = lane; // the store's may be that of an earlier revision
             due_add(&s->due, &rows[i]);
             after = rows[i].run;
         }
@@ -60,7 +61,7 @@ static enum status follow_to_queue(struct scheduler *s, int64_t task, const stru
         return STATUS_OK;
     enum status status = store_move_runs(s->store, task, after->lane);
     if (status == STATUS_OK)
-        note_held_runs(s, task);
+        note_held_runs(s, task, after->lane);
     return status;
 }
 
@@ -356,7 +357,7 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         if (!went_well(s, store_mark_task(s->store, record, "resumed", &edit)))
             return;
         event_task(&s->journal, "task.resumed", record->name, record->revision, m->author, m->note);
-        note_held_runs(s, record->id);
+        note_held_runs(s, record->id, known->task->lane);
     }
     reply_with_task(s, now, m, known);
 }

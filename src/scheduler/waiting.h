@@ -25,7 +25,9 @@ struct waiting {
 
 static inline int64_t waiting_order(wall due_at, int priority)
 {
-    return (int64_t)(9 - priority) << 56 | due_at.us; // instants of the year 2200 have 53 bits
+    int64_t most = (INT64_C(1) << 56) - 1; // instants of the year 2200 have 53 bits
+    int64_t us = due_at.us < 0 ? 0 : due_at.us < most ? due_at.us : most;
+    return (int64_t)(9 - priority) << 56 | us;
 }
 static inline int waiting_priority(int64_t order)
 {

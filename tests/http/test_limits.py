@@ -137,6 +137,8 @@ def test_an_endpoint_that_is_down_gets_nothing_and_no_attempt_is_used_up(
     assert wait_final(server, trigger(server, "other")["id"])["state"] == "succeeded", "nobody else waits"
     assert len(receiver.requests) == 3
     assert {get_run(server, run)["attempt_count"] for run in waiting} == {0}
+    why = get_run(server, waiting[0])["reason"]
+    assert f"http://127.0.0.1:{receiver.port} is taken to be down" in why
     assert server.api.get("/ready").status_code == 200, "to wait by policy is not to be late"
     down["up"] = True
     for run in waiting:

@@ -37,6 +37,8 @@ TEST(an_order_keeps_the_instant_and_the_priority)
         CHECK_INT(late.us, waiting_due(waiting_order(late, priority)).us);
         CHECK_INT(priority, waiting_priority(waiting_order(late, priority)));
     }
+    CHECK_INT(3, waiting_priority(waiting_order((wall){-1}, 3)));
+    CHECK_INT(3, waiting_priority(waiting_order(WALL_NEVER, 3)));
     CHECK(waiting_order(late, 6) < waiting_order((wall){0}, 5));
 }
 

@@ -426,6 +426,24 @@ TEST(tasks_that_share_a_key_share_its_starts_and_the_most_urgent_of_them_goes_fi
     end_world();
 }
 
+TEST(room_in_a_shared_key_goes_run_by_run_to_the_most_urgent)
+{
+    begin_world();
+    static const char job[] =
+        "{\"rate_limit\":{\"limit\":4,\"per\":\"10s\",\"key\":\"k\"}," HOOK "}";
+    put("a", job);
+    put("b", job);
+    ask_many("a", 4);
+    for (int priority = 1; priority <= 8; priority++) // a has the odd ones
+        ask(priority % 2 ? "a" : "b", NULL, WALL_NONE, priority);
+    for (int i = 0; i < 2; i++)
+        pass_until(wall_plus(now, 10 * SECOND));
+    CHECK_INT(8 + 2, flying_count); // the endpoint's ten
+    for (int i = 0; i < 6; i++)
+        CHECK_TEXT(i % 2 ? "a" : "b", flying[4 + i].order->task->name);
+    end_world();
+}
+
 TEST(one_offs_share_a_key_as_well)
 {
     begin_world();
