@@ -16,14 +16,11 @@
 static bool queue_name(struct request *r, const char **ret)
 {
     struct faults told = {0};
-    bool ok = task_check_name(request_parameter(r), "", &told) == STATUS_OK;
-    faults_done(&told);
+    bool ok = queue_check_name(request_parameter(r), "", &told) == STATUS_OK;
     *ret = request_parameter(r);
     if (!ok)
-        request_refuse(r, PROBLEM_NOT_FOUND,
-                       "no queue can be named \"%s\": write 1 to %d of a-z, 0-9, '.', '_' and '-', "
-                       "a letter or digit first",
-                       request_parameter(r), TASK_NAME_MAX);
+        request_refuse(r, PROBLEM_NOT_FOUND, "%s", told.items[0].detail);
+    faults_done(&told);
     return ok;
 }
 

@@ -331,24 +331,29 @@ void target_read_command(const struct place *at, const struct field *field, cons
 
 // --- queue ---
 
+enum status queue_check_name(const char *name, const char *pointer, struct faults *faults)
+{
+    struct faults told = {0};
+    enum status status = task_check_name(name, "", &told); // the rules are the same
+    faults_done(&told);
+    if (status != STATUS_OK)
+        faults_add(faults, pointer,
+                   "\"%.60s\" is no queue name: write 1 to %d of a-z, 0-9, '.', '_' and '-', a "
+                   "letter or digit first",
+                   name, TASK_NAME_MAX);
+    return status;
+}
+
 static void read_queue_name(const struct place *at, const struct field *field, const json_t *value,
                             void *into)
 {
     (void)field;
     struct target *target = into;
-    struct faults told = {0};
-    if (!decode_is(at, value, JSON_STRING, "a name such as \"emails\""))
+    if (!decode_is(at, value, JSON_STRING, "a name such as \"emails\"") ||
+        queue_check_name(json_string_value(value), at->pointer, at->faults) != STATUS_OK)
         return;
-    if (task_check_name(json_string_value(value), "", &told) == STATUS_OK) {
-        free(target->queue.name);
-        target->queue.name = memory_text(json_string_value(value));
-    } else {
-        faults_add(at->faults, at->pointer,
-                   "\"%.60s\" is no queue name: write 1 to %d of a-z, 0-9, '.', '_' and '-', a "
-                   "letter or digit first",
-                   json_string_value(value), TASK_NAME_MAX);
-    }
-    faults_done(&told);
+    free(target->queue.name);
+    target->queue.name = memory_text(json_string_value(value));
 }
 
 static const struct field queue_fields[] = {{"name", read_queue_name, .required = true}};

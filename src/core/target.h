@@ -28,6 +28,8 @@ void target_write(struct writer *w, const struct target *target);
 // Targets with the same number share an endpoint, or are the same queue.
 uint64_t target_lane(const struct target *target);
 uint64_t queue_lane(const char *name);
+// STATUS_INVALID with a fault at `pointer` unless `name` is a queue's name.
+enum status queue_check_name(const char *name, const char *pointer, struct faults *faults);
 
 // {"Name": "value"}: sorted by name, so that the order of writing makes no difference. Frees what
 // stood there before.

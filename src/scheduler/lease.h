@@ -7,7 +7,8 @@
  * nothing. Deadlines are on the steady clock; the store has them too, so they outlive the process.
  *
  * A worker that asks for runs where none is due is kept waiting here (a poll): its message is
- * answered in the turn that has something for it, or empty when its wait is over.
+ * answered in the turn that has something for it, or empty when its wait is over. A known weakness:
+ * each turn looks at every queue that somebody waits at.
  *
  * Used by the files of this folder, on the scheduler's thread: lease.c has the leases, word.c what
  * their holders say, pull.c the queues and the polls.

@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "core/decode.h"
-#include "core/task.h"
+#include "core/target.h"
 #include "core/yaml.h"
 #include "dispatch/signature.h"
 #include "server/bytes.h"
@@ -596,7 +596,7 @@ static void read_queues(const struct place *at, const struct field *field, const
     {
         struct place below = place_below(at, name, pointer);
         struct queue_limit *limit = &config->queues[config->queue_count++];
-        task_check_name(name, below.pointer, at->faults); // the rules are the same
+        queue_check_name(name, below.pointer, at->faults);
         limit->name = memory_text(name);
         decode_object(&below, queue_fields, COUNT(queue_fields), member, limit);
     }

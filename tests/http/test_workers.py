@@ -1,9 +1,12 @@
 """Queues: workers take runs under leases, and tell what became of them."""
 
+import contextlib
 import socket
+import threading
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from support.server import Factory, Server
@@ -386,3 +389,65 @@ def test_no_run_is_made_for_a_queue_without_a_name(shared_server: Server) -> Non
     problem(shared_server.api.post("/v1/runs", json={"queue": {"name": "X"}}), 400, pointer="/queue/name")
     problem(shared_server.api.post("/v1/runs", json={"queue": "emails"}), 400, pointer="/queue")
     assert all_runs(shared_server) == []
+
+
+class Labourer(threading.Thread):
+    """Takes and completes until told to stop, whatever becomes of the server; remembers what was acknowledged."""
+
+    def __init__(self, server: Server, done: threading.Event) -> None:
+        super().__init__()
+        self.server = server
+        self.done = done
+        self.taken: list[tuple[str, int]] = []  # run and fence, of each answer that came
+        self.acknowledged: list[tuple[str, int]] = []
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            with contextlib.suppress(httpx.HTTPError), httpx.Client(base_url=self.server.url, trust_env=False) as api:
+                self.work(api)
+            time.sleep(0.01)  # the server is away
+
+    def work(self, api: httpx.Client) -> None:
+        while not self.done.is_set():
+            wish = {"max": 3, "wait": "200ms", "lease": "2s"}
+            answer = api.post("/v1/queues/emails/lease", json=wish).raise_for_status()
+            rows = [{"run": held["run"], "fence": held["fence"]} for held in answer.json()["runs"]]
+            self.taken += [(row["run"], row["fence"]) for row in rows]
+            said = api.post("/v1/leases/complete", json={"leases": rows}).raise_for_status().json()["leases"]
+            self.acknowledged += [
+                (row["run"], row["fence"]) for row, one in zip(rows, said, strict=True) if one["status"] == 200
+            ]
+
+
+def test_workers_come_through_kills_of_the_server(server: Server) -> None:
+    task = queue_task(retry=quick_retry(50))
+    runs = [run["id"] for run in (create_run(server, task) for _ in range(40))]
+    done = threading.Event()
+    workers = [Labourer(server, done) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in range(4):
+            before = sum(len(worker.acknowledged) for worker in workers)
+            runs += [create_run(server, task)["id"] for _ in range(10)]
+            wait_for(lambda before=before: sum(len(w.acknowledged) for w in workers) > before, "some is done")
+            server.kill()
+            server.start()
+        found = [wait_final(server, run) for run in runs]
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
+    taken = [pair for worker in workers for pair in worker.taken]
+    assert len(taken) == len(set(taken)), "one lease was given to two workers"
+    won = {
+        (run["id"], attempt["fence"])
+        for run in found
+        for attempt in run["attempts"]
+        if attempt["outcome"] == "succeeded"
+    }
+    assert [run["state"] for run in found] == ["succeeded"] * len(runs)
+    assert len(won) == len(runs), "a run has succeeded twice"
+    assert {pair for worker in workers for pair in worker.acknowledged} <= won
+    for run in found:
+        assert [attempt["number"] for attempt in run["attempts"]] == list(range(1, run["attempt_count"] + 1))

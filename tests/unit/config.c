@@ -144,6 +144,7 @@ TEST(a_file_says_everything)
                   "allow_targets: [loopback, private, 192.0.2.0/24, fd00::/8]\n"
                   "signing_secret: [%s, %s]\n"
                   "secrets: {billing: %s}\n"
+                  "queues: {emails: {max_running: 20}, other: {}}\n"
                   "threads: 3\ncatch_up_per_s: 7\ndrain: 1m\nbreaker: {failures: 5, open_for: "
                   "1m}\nlog_level: debug\n",
                   first, second, third);
@@ -166,6 +167,10 @@ TEST(a_file_says_everything)
     CHECK_TEXT("billing", config.secrets[1].name);
     CHECK_TEXT(third, config.secrets[1].keys[0]);
     CHECK(!config.secrets[1].keys[1]);
+    CHECK_INT(2, config.queue_count);
+    CHECK_TEXT("emails", config.queues[0].name);
+    CHECK_INT(20, config.queues[0].max_running);
+    CHECK_INT(0, config.queues[1].max_running);
     config_add_secret(&config, third);
     CHECK_INT(2, config.secret_count);
     CHECK_TEXT(third, config.secrets[0].keys[0]);
@@ -233,6 +238,10 @@ TEST(a_mistake_in_the_file_is_named_with_line_and_column)
         {"allow_targets:\n  - 10.0.0.0/99\n", ":2:5: /allow_targets/0", "no range"},
         {"signing_secret: whsec_short\n", ":1:17: /signing_secret", "openssl"},
         {"signing_secret: []\n", ":1:1: /signing_secret", "one or two"},
+        {"queues: [emails]\n", ":1:1: /queues", "{\"emails\": {\"max_running\": 20}}"},
+        {"queues: {Emails: {}}\n", ":1:10: /queues/Emails", "no queue name"},
+        {"queues: {emails: {max_running: 0}}\n", ":1:32: /queues/emails/max_running", "from 1 to"},
+        {"queues: {emails: {most: 1}}\n", ":1:25: /queues/emails/most", "max_running"},
         {"secrets: {a: {b: c}}\n", ":1:11: /secrets/a", "must be a secret"},
         {"api_key: ${NOT_SET_ANYWHERE}\n", ":1:10: /api_key", "is not set"},
     };
