@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
 N ?= 30
-POINTS ?= 60000
+POINTS ?= 30000
 ROWS ?=
 QUICK ?=
 PERF ?=
@@ -45,7 +45,7 @@ http: ## only the tests from outside, against a real server (K=words selects)
 	@tools/setup build test
 	@tools/test http
 
-power: ## only the power cuts and failing calls under the store (POINTS=60000)
+power: ## only the power cuts and failing calls under the store (POINTS=30000)
 	@tools/setup build test
 	@tools/test power=$(POINTS)
 
