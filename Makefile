@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
 N ?= 30
-POINTS ?= 60000
+POINTS ?= 30000
 ROWS ?=
 QUICK ?=
 PERF ?=
@@ -49,7 +49,7 @@ faults: ## only faults from outside: hostile receivers and clients, children, di
 	@tools/setup build test
 	@tools/test faults
 
-power: ## only the power cuts and failing calls under the store (POINTS=60000)
+power: ## only the power cuts and failing calls under the store (POINTS=30000)
 	@tools/setup build test
 	@tools/test power=$(POINTS)
 

@@ -87,6 +87,9 @@ void request_refuse_status(struct request *r, enum status status, const char *wh
 {
     if (status == STATUS_NOT_FOUND)
         request_refuse(r, PROBLEM_NOT_FOUND, "there is no %s \"%s\"", what, request_parameter(r));
+    else if (status == STATUS_TOO_LARGE)
+        request_refuse(r, PROBLEM_TOO_LARGE,
+                       "the answer would be too long; ask for less with limit");
     else
         request_refuse(r, problem_of_status(status), "the store could not be read (%s)",
                        status_text(status));

@@ -21,6 +21,11 @@ struct json_place {
 // than a thousand.
 #define JSON_DEPTH_MAX 64
 
+// A text of a few megabytes may hold millions of values, each a hundred times larger in memory than
+// "[]," is: so what a text may weigh is limited, too. An array or object weighs four, any other
+// value one; what weighs most takes about 60 MB.
+#define JSON_WEIGHT_MAX 1000000
+
 // Parses exactly one value. The result is the caller's (json_decref).
 enum status json_read(const char *text, size_t size, json_t **ret, struct json_place *ret_place);
 

@@ -137,10 +137,16 @@ enum status reader_list_tasks(struct reader *reader, const char *after, size_t m
     sqlite3_stmt *q = reader->tasks[LIST];
     bind_text(q, 1, after);
     bind_int(q, 2, (int64_t)max);
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     enum status status;
-    while ((status = database_step(&reader->database, q)) == STATUS_OK)
-        row_task(q, &ret[count++]);
+    while ((status = database_step(&reader->database, q)) == STATUS_OK) {
+        row_task(q, &ret[count]);
+        bytes += ret[count++].definition_size;
+        if (bytes > READER_LIST_MAX) {
+            status = STATUS_TOO_LARGE;
+            break;
+        }
+    }
     status = database_walked(q, status);
     while (status != STATUS_OK && count > 0)
         task_record_done(&ret[--count]);

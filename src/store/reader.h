@@ -14,12 +14,16 @@
 
 struct reader;
 
+// A list whose payloads or definitions are longer than this together is not read to its end:
+// STATUS_TOO_LARGE. No answer can hold it, and its length is for others to choose.
+#define READER_LIST_MAX ((size_t)REPLY_MAX)
+
 enum status reader_open_sqlite(const char *where, struct reader **ret, char *why, size_t size);
 void reader_close(struct reader *reader); // NULL is fine
 
 // Not deleted. STATUS_NOT_FOUND.
 enum status reader_find_task(struct reader *reader, const char *name, struct task_record *ret);
-// Tasks by name after `after`, not deleted; at most max.
+// Tasks by name after `after`, not deleted; at most max. STATUS_TOO_LARGE.
 enum status reader_list_tasks(struct reader *reader, const char *after, size_t max,
                               struct task_record *ret, size_t *ret_count);
 
@@ -49,7 +53,7 @@ struct run_filter {
     run_id before;    // ids below this one; 0: from the newest
     wall now;         // to tell scheduled from due
 };
-// Newest first. STATUS_NOT_FOUND where the task was never there.
+// Newest first. STATUS_NOT_FOUND where the task was never there. STATUS_TOO_LARGE.
 enum status reader_list_runs(struct reader *reader, const struct run_filter *filter, size_t max,
                              struct run *ret, size_t *ret_count);
 enum status reader_find_run(struct reader *reader, run_id id, struct run *ret);

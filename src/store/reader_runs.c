@@ -111,9 +111,15 @@ enum status reader_list_runs(struct reader *reader, const struct run_filter *fil
     if (status != STATUS_OK)
         return status;
     sqlite3_stmt *q = choose_list(reader, filter, max, task);
-    size_t count = 0;
-    while ((status = database_step(&reader->database, q)) == STATUS_OK)
-        row_run(q, &ret[count++]);
+    size_t count = 0, bytes = 0;
+    while ((status = database_step(&reader->database, q)) == STATUS_OK) {
+        row_run(q, &ret[count]);
+        bytes += ret[count++].payload_size;
+        if (bytes > READER_LIST_MAX) {
+            status = STATUS_TOO_LARGE;
+            break;
+        }
+    }
     status = database_walked(q, status);
     while (status != STATUS_OK && count > 0)
         run_done(&ret[--count]);

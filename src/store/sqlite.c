@@ -242,6 +242,18 @@ static enum status prepare(struct sqlite *s)
     return status;
 }
 
+// The log may end with a turn whose process was killed between its write and its sync: whoever
+// opens the file finds it, and a power cut would take it away again. This program answers from what
+// it finds (a request that is repeated, an edit that changes nothing) without writing, so what it
+// finds is synced first: a commit syncs the whole log, and this one changes nothing.
+static enum status sync_log(struct sqlite *s)
+{
+    char sql[60];
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d", STORE_APPLICATION_ID);
+    return sqlite3_exec(s->database.handle, sql, NULL, NULL, NULL) == SQLITE_OK ? STATUS_OK
+                                                                                : STATUS_FAILED;
+}
+
 // Opens the file at `path`, which this process has the lock of.
 static enum status open_file(struct sqlite *s, const char *path, char *why, size_t size)
 {
@@ -267,6 +279,10 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
     status = migrate_up(*handle, path, version, why, size);
     if (status != STATUS_OK)
         return status;
+    if (sync_log(s) != STATUS_OK) {
+        snprintf(why, size, "%s cannot be written: %s", path, sqlite3_errmsg(*handle));
+        return STATUS_FAILED;
+    }
     sqlite3_wal_hook(*handle, after_commit, s);
     status = prepare(s);
     if (status == STATUS_OK)

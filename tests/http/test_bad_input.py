@@ -160,6 +160,18 @@ def test_a_body_whose_end_is_not_clear_is_refused_at_once(untouched: Server, hea
     assert answer.count(b"HTTP/1.1 ") == 1, answer
 
 
+def test_a_body_of_millions_of_values_is_refused(untouched: Server) -> None:
+    for path, kind, value in (
+        ("/v1/runs/batch", "application/json", "{}"),
+        ("/v1/runs/batch", "application/x-ndjson", "[]"),
+        ("/v1/runs", "application/json", '""'),
+        ("/v1/apply", "application/json", "[{}]"),
+    ):
+        body = "[" + ",".join([value] * ((7 << 20) // (len(value) + 1))) + "]"
+        answer = untouched.api.post(path, content=body, headers={"Content-Type": kind})
+        assert "too many values: at most 1000000" in str(problem(answer))
+
+
 def nested(depth: int) -> str:
     return "[" * depth + "]" * depth
 

@@ -16,7 +16,7 @@ static enum status take_turns(struct history *h, int count)
 }
 
 // A short life with all that a long one does: made new, written, moved from the log, begun anew,
-// cut off, closed and opened again.
+// cut off, closed and opened again, killed and recovered.
 static enum status live(struct history *h)
 {
     enum status status = history_open(h);
@@ -34,7 +34,13 @@ static enum status live(struct history *h)
         return status;
     history_close(h);
     status = history_open(h);
-    return status == STATUS_OK ? take_turns(h, 2) : status;
+    if (status == STATUS_OK)
+        status = take_turns(h, 2);
+    if (status != STATUS_OK)
+        return status;
+    history_kill(h);
+    status = history_open(h);
+    return status == STATUS_OK ? take_turns(h, 1) : status;
 }
 
 // P19: after a failure no further ok, whatever is asked, and nothing more is written.

@@ -130,7 +130,10 @@ enum status history_open(struct history *h)
     int64_t found = -1;
     vfs_mount(h->disk, h->path, h->seed + (uint64_t)h->serial);
     h->count.lives++;
+    if (h->trick && h->trick->starts_unsynced)
+        h->disk->lies |= 1u << FILE_LOG;
     enum status status = store_open_sqlite(h->path, &h->store, why, sizeof why);
+    h->disk->lies = h->trick ? h->trick->lies : 0;
     if (status != STATUS_OK) {
         h->store = NULL;
         if (!h->disk->struck && !h->disk->dead)

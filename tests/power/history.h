@@ -25,6 +25,7 @@ struct trick {
     bool forgives;        // a failure is forgotten, and work goes on
     bool trusts;          // a commit that failed is answered as done
     bool writes_at_close; // a broken store moves its log at its close
+    bool starts_unsynced; // a start does not sync the log that it finds
     const char *sabotage; // SQL that a start runs behind the store's back
 };
 

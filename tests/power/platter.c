@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/memory.h"
 
 #define SECTOR 512
@@ -119,7 +120,14 @@ static void wait_for_sync(struct platter *p, const struct op *op)
     p->pending[p->count++] = op;
 }
 
-// A sync of `inode`, or of the folder where it is below 0. `lost`: nothing comes through.
+// Of what a failed sync forgets, some had reached the disk before: which is as good as chance, but
+// the same at every look.
+static bool was_early(const struct op *op)
+{
+    return hash_bytes(&op->at, sizeof op->at) & 1;
+}
+
+// A sync of `inode`, or of the folder where it is below 0. `lost`: it failed.
 static void settle(struct platter *p, int inode, bool lost)
 {
     size_t left = 0;
@@ -129,7 +137,7 @@ static void settle(struct platter *p, int inode, bool lost)
             p->pending[left++] = op;
         else if (is_of_folder(op))
             p->names[op->name] = op->kind == OP_CREATE ? op->inode : -1;
-        else if (!lost)
+        else if (!lost || was_early(op))
             apply(&p->synced[inode], op);
     }
     p->count = left;

@@ -1,5 +1,5 @@
 // Cuts the power of the store at many points, and makes each call to its disk fail: see
-// docs/internals/testing.md.
+// docs/internals/power-cuts.md.
 //
 //     power points [POINTS [SEED [JOBS]]]
 //     power replay SEED POINT

@@ -5,7 +5,7 @@
 #include "explore.h"
 #include "power.h"
 
-#define SEEDS 12
+#define SEEDS 100
 #define POINTS 400 // at most, of each history
 
 #define ALL_FILES ((1u << FILE_NAMES) - 1)
@@ -19,6 +19,7 @@ static const struct trick of_power[] = {
     {.name = "synchronous = NORMAL", .pragma = "PRAGMA synchronous = NORMAL"},
     {.name = "synchronous = OFF", .pragma = "PRAGMA synchronous = OFF"},
     {.name = "a turn commits in its middle", .halves = true},
+    {.name = "a start answers from a log that it did not sync", .starts_unsynced = true},
     {.name = "a bit of the disk rots", .rots = true},
     {.name = "a start gives a fence out again",
      .sabotage = "UPDATE runs SET fence = fence - 1 WHERE state = 2"},

@@ -165,8 +165,8 @@ static enum status add_this_run(struct history *h, struct run *run, enum status 
             .due_at = run->due_at.us,
             .started_at = WALL_NONE.us,
             .finished_at = WALL_NONE.us,
-            .state = run->state,
-            .trigger = run->trigger,
+            .state = (int)run->state,
+            .trigger = (int)run->trigger,
             .generation = run->generation,
             .payload = model_text_of(run->payload, size),
         };

@@ -14,9 +14,9 @@ struct handle {
     struct handle *next; // of the disk's open files
     enum file_name name;
     int inode;
-    bool new_name; // its first sync is the folder's, too, as with SQLite on Linux
-    int level;     // SQLITE_LOCK_*
-    bool mapped;   // uses the shared memory
+    bool makes_name;                  // may have made its name: its first sync is the folder's, too
+    int level;                        // SQLITE_LOCK_*
+    bool mapped;                      // uses the shared memory
     unsigned shared_slots, own_slots; // of the shared memory's locks, a bit each
 };
 
@@ -96,9 +96,9 @@ static int sync_file(sqlite3_file *file, int flags)
     }
     if (!disk_sync(h->disk, h->inode, h->name))
         return SQLITE_IOERR_FSYNC;
-    if (h->new_name && !disk_sync_folder(h->disk))
+    if (h->makes_name && !disk_sync_folder(h->disk))
         return SQLITE_IOERR_DIR_FSYNC;
-    h->new_name = false;
+    h->makes_name = false;
     return SQLITE_OK;
 }
 
@@ -296,12 +296,14 @@ static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int
     bool is_new = mounted->names[name] < 0;
     if (is_new && (!(flags & SQLITE_OPEN_CREATE) || !disk_create(mounted, name)))
         return SQLITE_CANTOPEN;
-    *h = (struct handle){.file = {&methods},
-                         .disk = mounted,
-                         .next = mounted->handles,
-                         .name = name,
-                         .inode = mounted->names[name],
-                         .new_name = is_new && name != FILE_MAIN};
+    *h = (struct handle){
+        .file = {&methods},
+        .disk = mounted,
+        .next = mounted->handles,
+        .name = name,
+        .inode = mounted->names[name],
+        // As SQLite does on Linux for all but the main file, whether it was there or not.
+        .makes_name = (flags & SQLITE_OPEN_CREATE) && name != FILE_MAIN};
     mounted->handles = h;
     if (ret_flags)
         *ret_flags = flags;

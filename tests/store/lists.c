@@ -117,6 +117,34 @@ TEST(a_list_of_a_task_that_never_was_is_not_found)
     store_close(store);
 }
 
+// Whoever makes runs chooses how long their payloads are; whoever lists them, how many.
+TEST(a_list_that_no_answer_can_hold_is_not_read_to_its_end)
+{
+    enum { COUNT = 9 };
+    struct store *store = suite_new();
+    struct reader *reader = suite_reader();
+    size_t size = READER_LIST_MAX / (COUNT - 1) + 1, count;
+    char *payload = memory_new(size + 1);
+    struct run runs[COUNT], found[COUNT];
+    memset(payload, '1', size);
+    for (int i = 0; i < COUNT; i++) {
+        runs[i] = one_off(i + 1, 1);
+        runs[i].payload = payload;
+        runs[i].payload_size = size;
+    }
+    add_runs(store, runs, COUNT);
+    struct run_filter filter = {.state = -1, .from = WALL_NONE, .to = WALL_NEVER};
+    CHECK_INT(STATUS_TOO_LARGE, reader_list_runs(reader, &filter, COUNT, found, &count));
+    CHECK_INT(0, count);
+    OK(reader_list_runs(reader, &filter, COUNT - 2, found, &count));
+    CHECK_INT(COUNT - 2, count);
+    for (size_t i = 0; i < count; i++)
+        run_done(&found[i]);
+    free(payload);
+    reader_close(reader);
+    store_close(store);
+}
+
 TEST(a_listed_run_carries_its_task_and_payload)
 {
     struct store *store = suite_new();
