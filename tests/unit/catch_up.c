@@ -186,6 +186,28 @@ TEST(catching_up_starts_no_more_in_any_second_than_it_may)
     end_world();
 }
 
+TEST(what_has_gathered_before_a_slow_endpoint_starts_no_faster)
+{
+    begin_world();
+    options.catch_up_per_s = 10;
+    options.lane_limit = 1;
+    put("minutely", "\"schedule\":{\"every\":\"1m\"},\"catch_up\":{\"policy\":\"all\"}");
+    pass(30 * SECOND);
+    outage(60 * MINUTE);
+    pass(5 * SECOND);
+    CHECK_INT(1, order_count);
+    for (int second = 0; second < 3; second++) { // now it is fast
+        int starts = 0;
+        wall until = wall_plus(now, SECOND - 1);
+        for (; now.us < until.us; pass(50 * MILLISECOND))
+            for (; order_count; starts++)
+                report(ATTEMPT_SUCCEEDED);
+        CHECK(starts <= 11); // and the one that was under way
+        CHECK(starts >= 5);
+    }
+    end_world();
+}
+
 TEST(an_edit_or_a_delete_leaves_no_missed_occurrence_without_a_record)
 {
     for (int deleted = 0; deleted < 2; deleted++) {
