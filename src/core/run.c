@@ -244,7 +244,8 @@ static bool may_be_delivered(enum attempt_outcome outcome)
 
 static bool is_unknown(enum attempt_outcome outcome)
 {
-    return outcome == ATTEMPT_TIMED_OUT || outcome == ATTEMPT_BROKEN || outcome == ATTEMPT_LOST;
+    return outcome == ATTEMPT_TIMED_OUT || outcome == ATTEMPT_BROKEN ||
+           outcome == ATTEMPT_CANCELED || outcome == ATTEMPT_LOST;
 }
 
 void run_at_most_once(const struct task *task, const struct attempt *a, struct verdict *verdict)

@@ -228,6 +228,7 @@ TEST(at_most_once_nothing_follows_what_may_have_been_delivered)
         {ATTEMPT_TIMED_OUT, RUN_FAILED, "the outcome is unknown"},
         {ATTEMPT_BROKEN, RUN_FAILED, "the outcome is unknown"},
         {ATTEMPT_LOST, RUN_FAILED, "the outcome is unknown"},
+        {ATTEMPT_CANCELED, RUN_FAILED, "the outcome is unknown"}, // stopped by the drain
         {ATTEMPT_FAILED, RUN_FAILED, "it was delivered"},
         {ATTEMPT_REFUSED, RUN_FAILED, "cannot be tried"},
         {ATTEMPT_UNREACHABLE, RUN_WAITING, ""},
