@@ -12,7 +12,8 @@
 #include "base/moment.h"
 
 struct pulse_values {
-    bool store_ok; // false after a failed write: nothing more is accepted
+    bool store_ok;           // false after a failed write: nothing more is accepted
+    char store_problem[160]; // why, in words; "" while store_ok
     bool stopping;
     steady last_turn;
     int64_t
