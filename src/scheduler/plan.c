@@ -177,6 +177,27 @@ static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *
         went_well(s, move_cursor(s, schedule, &cursor, occurrence.nominal));
 }
 
+// An edit leaves nothing behind: what the schedules had due by now is recorded before they change.
+// Usually that is nothing; after an outage, all of it.
+void settle_task(struct scheduler *s, wall now, const struct known_task *known)
+{
+    int64_t task = known->record.id;
+    size_t count = known->task->schedule_count;
+    for (size_t i = 0; i < count; i++) {
+        struct cursor cursor;
+        enum status status;
+        while ((status = store_find_cursor(s->store, task, (int)i, &cursor)) == STATUS_OK &&
+               cursor.next_at.us <= now.us && cursor.generation == known->record.generation &&
+               !s->broken)
+            pass_cursor(s, now,
+                        &(struct heap_entry){.key = cursor.next_at.us,
+                                             .order = (uint64_t)task,
+                                             .item = (uint64_t)cursor.generation << 32 |
+                                                     (uint64_t)cursor.schedule});
+        went_well(s, status);
+    }
+}
+
 void plan_due_occurrences(struct scheduler *s, wall now)
 {
     wall until = wall_plus(now, s->options.claim_ahead_us);

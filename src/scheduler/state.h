@@ -121,6 +121,7 @@ enum status add_run(struct scheduler *s, const struct run *run);
 // plan.c
 enum status plan_task(struct scheduler *s, wall now, const struct task_record *record,
                       const struct task *task);
+void settle_task(struct scheduler *s, wall now, const struct known_task *known);
 void plan_due_occurrences(struct scheduler *s, wall now);
 void load_cursors(struct scheduler *s, wall now);
 wall plan_next(const struct scheduler *s, wall now);

@@ -84,7 +84,10 @@ static enum status change_known(struct scheduler *s, wall now, const struct know
     struct edit with_fields = *edit;
     char *fields = json_write(ret->fields, NULL);
     with_fields.changed = fields;
-    enum status status = store_find_task_by_id(s->store, known->record.id, &record);
+    if (!task_same_schedules(known->task, task))
+        settle_task(s, now, known);
+    enum status status =
+        s->broken ? STATUS_FAILED : store_find_task_by_id(s->store, known->record.id, &record);
     if (status == STATUS_OK) {
         status = edit_task(s, now, &record, known->task, task, &with_fields);
         ret->revision = record.revision;
@@ -135,6 +138,9 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit)
 {
     struct task_record *record = &known->record;
+    settle_task(s, now, known);
+    if (s->broken)
+        return STATUS_FAILED;
     record->deleted = true;
     record->generation++;
     record->changed_at = now;

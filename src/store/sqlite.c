@@ -125,6 +125,7 @@ static const struct store_verbs verbs = {
     .keep_definition = sqlite_keep_definition,
     .load_definition = sqlite_load_definition,
     .put_cursor = sqlite_put_cursor,
+    .find_cursor = sqlite_find_cursor,
     .drop_cursors = sqlite_drop_cursors,
     .load_cursors = sqlite_load_cursors,
     .add_run = sqlite_add_run,

@@ -78,6 +78,7 @@ enum status sqlite_load_definition(struct store *store, int64_t revision_id, cha
                                    char **ret_definition, size_t *ret_size);
 
 enum status sqlite_put_cursor(struct store *store, const struct cursor *cursor);
+enum status sqlite_find_cursor(struct store *store, int64_t task, int schedule, struct cursor *ret);
 enum status sqlite_drop_cursors(struct store *store, int64_t task);
 enum status sqlite_load_cursors(struct store *store, const struct cursor *after, wall until,
                                 size_t max, struct cursor *ret, size_t *ret_count);

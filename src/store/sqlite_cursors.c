@@ -1,6 +1,6 @@
 #include "store/sqlite.h"
 
-enum { PUT, DROP, LOAD, STATEMENTS };
+enum { PUT, FIND, DROP, LOAD, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [PUT] =
@@ -8,6 +8,7 @@ static const char *const texts[STATEMENTS] = {
          "?4, ?5)"
          " ON CONFLICT (task_id, schedule) DO UPDATE SET generation = excluded.generation,"
          " next_at = excluded.next_at, dst = excluded.dst"),
+    [FIND] = "SELECT generation, next_at, dst FROM cursors WHERE task_id = ?1 AND schedule = ?2",
     [DROP] = "DELETE FROM cursors WHERE task_id = ?1",
     [LOAD] =
         ("SELECT task_id, schedule, generation, next_at, dst FROM cursors INDEXED BY cursors_next"
@@ -31,6 +32,23 @@ enum status sqlite_put_cursor(struct store *store, const struct cursor *cursor)
     bind_wall(q, 4, cursor->next_at);
     bind_int(q, 5, cursor->dst);
     return database_do(&s->database, q);
+}
+
+enum status sqlite_find_cursor(struct store *store, int64_t task, int schedule, struct cursor *ret)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->cursors[FIND];
+    bind_int(q, 1, task);
+    bind_int(q, 2, schedule);
+    enum status status = database_one(&s->database, q);
+    if (status == STATUS_OK)
+        *ret = (struct cursor){.task = task,
+                               .schedule = schedule,
+                               .generation = column_int(q, 0),
+                               .next_at = column_wall(q, 1, WALL_NEVER),
+                               .dst = column_int(q, 2)};
+    sqlite3_reset(q);
+    return status;
 }
 
 enum status sqlite_drop_cursors(struct store *store, int64_t task)

@@ -109,6 +109,11 @@ enum status store_put_cursor(struct store *store, const struct cursor *cursor)
     return store->verbs->put_cursor(store, cursor);
 }
 
+enum status store_find_cursor(struct store *store, int64_t task, int schedule, struct cursor *ret)
+{
+    return store->verbs->find_cursor(store, task, schedule, ret);
+}
+
 enum status store_drop_cursors(struct store *store, int64_t task)
 {
     return store->verbs->drop_cursors(store, task);

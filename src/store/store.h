@@ -102,6 +102,8 @@ struct cursor {
 };
 enum status store_put_cursor(struct store *store,
                              const struct cursor *cursor); // inserts or replaces (task, schedule)
+enum status store_find_cursor(struct store *store, int64_t task, int schedule,
+                              struct cursor *ret); // STATUS_NOT_FOUND
 enum status store_drop_cursors(struct store *store, int64_t task);
 // Cursors with (next_at, task, schedule) after `after` and next_at <= until, earliest first: at
 // most `max`, how many in ret_count.
@@ -198,6 +200,8 @@ struct history_size {
     int64_t rows;    // ended runs that are kept
     int64_t bytes;   // of the store that are in use, live runs and all else included
     int64_t cleared; // runs cleared since the store was made
+    // Since then, too: how often runs entered each state. RUN_SCHEDULED: were made.
+    int64_t entered[RUN_STATE_COUNT];
 };
 enum status store_history_size(struct store *store, struct history_size *ret);
 

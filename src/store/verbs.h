@@ -43,6 +43,7 @@ struct store_verbs {
                                    char **ret_definition, size_t *ret_size);
 
     enum status (*put_cursor)(struct store *store, const struct cursor *cursor);
+    enum status (*find_cursor)(struct store *store, int64_t task, int schedule, struct cursor *ret);
     enum status (*drop_cursors)(struct store *store, int64_t task);
     enum status (*load_cursors)(struct store *store, const struct cursor *after, wall until,
                                 size_t max, struct cursor *ret, size_t *ret_count);
