@@ -57,7 +57,11 @@ static void check_state(struct audit *a, const struct audited_run *run)
 
 static bool is_wanted(const struct audit *a, const struct audited_run *run)
 {
-    return !a->options.task || strcmp(run->task, a->options.task) == 0;
+    if (a->options.task && strcmp(run->task, a->options.task) != 0)
+        return false;
+    // Where a task's runs are gone through, not all of them ended, or in the window.
+    return a->phase != AUDIT_ENDED ||
+           (run->finished_at.us >= a->totals.from.us && run->finished_at.us < a->options.to.us);
 }
 
 static void check_runs(struct audit *a, const struct audited_run *runs, size_t count)

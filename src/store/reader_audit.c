@@ -22,6 +22,7 @@ enum {
     NEXT_GENERATION,
     RECORDED,
     ENDED,
+    OF_TASK,
     LIVE,
     ATTEMPTS,
     CLEARED,
@@ -50,6 +51,9 @@ static const char *const texts[STATEMENTS] = {
               " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.finished_at IS NOT NULL"
               " AND (r.finished_at, r.id) > (?1, ?2) AND r.finished_at < ?3"
               " ORDER BY r.finished_at, r.id LIMIT ?4",
+    [OF_TASK] = "SELECT " RUN_FACTS " FROM runs r INDEXED BY runs_of_task"
+                " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.task_id = ?1 AND r.id > ?2"
+                " ORDER BY r.id LIMIT ?3",
     [LIVE] = "SELECT " RUN_FACTS " FROM runs r INDEXED BY runs_by_state"
              " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.state >= 2 AND r.state <> 4"
              " AND r.state = ?1 AND r.id > ?2 ORDER BY r.id LIMIT ?3",
@@ -289,6 +293,16 @@ enum status reader_audit_ended(struct reader *reader, wall at, run_id id, wall t
     bind_int(q, 2, id.value);
     bind_int(q, 3, to.us);
     bind_int(q, 4, (int64_t)max);
+    return read_runs(reader, q, ret, ret_count);
+}
+
+enum status reader_audit_of_task(struct reader *reader, int64_t task, run_id after, size_t max,
+                                 struct audited_run *ret, size_t *ret_count)
+{
+    sqlite3_stmt *q = reader->audit[OF_TASK];
+    bind_int(q, 1, task);
+    bind_int(q, 2, after.value);
+    bind_int(q, 3, (int64_t)max);
     return read_runs(reader, q, ret, ret_count);
 }
 

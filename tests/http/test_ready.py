@@ -2,11 +2,14 @@
 
 import resource
 import sqlite3
+import subprocess
+from pathlib import Path
 
 import httpx
+import pytest
 
 from support.receiver import Answer, Receiver
-from support.server import Factory, Server
+from support.server import Factory, Server, binary
 from support.waiting import wait_for
 from support.words import FAR, create_run, get_run, http_task, problem
 
@@ -94,3 +97,20 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(server_factory: Fa
         db.execute(f"PRAGMA user_version = {known}")
     db.close()
     server.start()
+
+
+def test_a_disk_that_became_read_only_fails_the_check_of_the_disk(server_factory: Factory, tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody have mounts of their own")
+    program = tmp_path / "in-mounts-of-its-own"
+    program.write_text(f'#!/bin/sh\nexec unshare -m --propagation private {binary()} "$@"\n')
+    program.chmod(0o755)
+    server = server_factory(program=program)
+    assert server.api.get("/ready").json()["checks"]["disk"]["ok"] is True
+    assert server.process is not None
+    mount = f"mount --bind {server.folder} {server.folder} && mount -o remount,bind,ro {server.folder}"
+    subprocess.run(["nsenter", "-t", str(server.process.pid), "-m", "sh", "-c", mount], check=True)
+    answer = server.api.get("/ready")
+    assert answer.status_code == 503
+    disk = answer.json()["checks"]["disk"]
+    assert (disk["ok"], disk["detail"]) == (False, "the store's file system is read-only")
