@@ -78,16 +78,13 @@ TEST(a_newer_schema_is_refused_and_left_alone)
     struct store *store = suite_new();
     struct reader *reader = NULL;
     store_close(store);
-    int newest = migrations[migration_count - 1].number;
-    char words[100], known[4] = {0, 0, 0, (char)newest};
-    snprintf(words, sizeof words, "written by a newer version (schema 257; this one knows %d)",
-             newest);
-    write_file(suite_path, "\0\0\1\1", 4, VERSION_AT);
+    write_file(suite_path, "\0\0\x27\x0f", 4, VERSION_AT);
     CHECK_INT(STATUS_INVALID, suite_open(suite_path, &store));
-    CHECK_HAS(words, suite_why);
+    CHECK_HAS("written by a newer version (schema 9999; this one knows ", suite_why);
     CHECK_INT(STATUS_INVALID, suite_open_reader(suite_path, &reader));
     CHECK_HAS("newer version", suite_why);
-    write_file(suite_path, known, 4, VERSION_AT);
+    char newest[4] = {0, 0, 0, (char)migrations[migration_count - 1].number};
+    write_file(suite_path, newest, 4, VERSION_AT);
     OK(suite_open(suite_path, &store));
     store_close(store);
 }
