@@ -1,9 +1,11 @@
 // GET /health and /ready.
 
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "api/handlers.h"
 #include "api/request.h"
@@ -48,8 +50,10 @@ static void begin_check(struct writer *w, const char *name, bool ok, const char 
 
 static bool check_store(struct writer *w, const struct pulse_values *pulse)
 {
-    begin_check(w, "store", pulse->store_ok,
-                pulse->store_ok ? "writes succeed" : "a write failed: nothing more is accepted");
+    char words[sizeof pulse->store_problem + 80];
+    snprintf(words, sizeof words, "a write failed, so nothing more is accepted: %s",
+             pulse->store_problem);
+    begin_check(w, "store", pulse->store_ok, pulse->store_ok ? "writes succeed" : words);
     writer_end_object(w);
     return pulse->store_ok;
 }
@@ -78,10 +82,13 @@ static bool check_disk(struct writer *w, const char *store)
     bool known = statvfs(folder, &disk) == 0;
     uint64_t room = known ? (uint64_t)disk.f_bavail * disk.f_frsize : 0;
     bool read_only = known && disk.f_flag & ST_RDONLY;
-    bool ok = known && !read_only && room >= DISK_LEAST;
+    // Of one file, or for the server's user: EROFS and EACCES alike.
+    bool writable = known && !read_only && faccessat(AT_FDCWD, store, W_OK, AT_EACCESS) == 0;
+    bool ok = writable && room >= DISK_LEAST;
     begin_check(w, "disk", ok,
                 !known      ? "the store's folder cannot be looked at"
                 : read_only ? "the store's file system is read-only"
+                : !writable ? "the store's file cannot be written"
                 : ok        ? "there is room"
                             : "less than 64 MiB are free");
     writer_key(w, "free_bytes");

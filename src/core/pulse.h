@@ -20,7 +20,8 @@ struct pulse_down { // an endpoint that is taken to be down
 };
 
 struct pulse_values {
-    bool store_ok; // false after a failed write: nothing more is accepted
+    bool store_ok;           // false after a failed write: nothing more is accepted
+    char store_problem[160]; // why, in words; "" while store_ok
     bool stopping;
     steady last_turn;
     int64_t

@@ -93,11 +93,27 @@ static void write_audit(const struct audit_pulse *audit, struct buffer *to)
            (double)audit->until.us / 1e6);
 }
 
+// due = succeeded + failed + canceled + missed + skipped + live, since the store was made.
+static void write_books(const struct history_size *size, struct buffer *to)
+{
+    int64_t live = size->entered[RUN_SCHEDULED];
+    head(to, "punctual_books_runs", "gauge",
+         "Runs since the store was made: due is the sum of all others.");
+    buffer_format(to, "punctual_books_runs{state=\"due\"} %lld\n", (long long)live);
+    for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++) {
+        live -= size->entered[i];
+        buffer_format(to, "punctual_books_runs{state=\"%s\"} %lld\n", run_state_text(i),
+                      (long long)size->entered[i]);
+    }
+    buffer_format(to, "punctual_books_runs{state=\"live\"} %lld\n", (long long)live);
+}
+
 static void write_history(struct scheduler *s, struct buffer *to)
 {
     struct history_size size;
     if (!went_well(s, store_history_size(s->store, &size)))
         return;
+    write_books(&size, to);
     single(to, "punctual_history_runs", "gauge", "Ended runs that are kept.", (double)size.rows);
     single(to, "punctual_store_bytes", "gauge",
            "Bytes of the store that are in use; what was freed is used again.", (double)size.bytes);

@@ -237,9 +237,10 @@ static bool replace(struct scheduler *s, wall now, const struct run *run, uint64
     free(running);
     replace_waiting(s, now, run->task, reason);
     replace_held(s, now, run->task, reason);
+    free(running_of(s, run->task, &count)); // what a worker had has ended at once
     if (count)
         hold(s, run, lane);
-    return count == 0;
+    return count == 0 && !s->broken;
 }
 
 bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const struct task *task,

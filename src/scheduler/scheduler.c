@@ -357,6 +357,10 @@ void scheduler_stop_starting(struct scheduler *s)
 void scheduler_pulse(const struct scheduler *s, wall now, struct pulse_values *ret)
 {
     wall oldest = earlier(due_first(&s->due), lanes_oldest(&s->lanes));
+    // Occurrences that have no run yet are due, too.
+    const struct heap_entry *first = heap_first(&s->cursors);
+    if (first)
+        oldest = earlier(oldest, (wall){first->key});
     ret->lag_us = oldest.us < now.us ? now.us - oldest.us : 0;
     endpoints_pulse(&s->endpoints, ret);
     ret->store_ok = !s->broken;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -108,6 +109,8 @@ static void fail(struct back *back, wall now)
     if (back->failed)
         return;
     back->failed = true;
+    snprintf(back->pulse.store_problem, sizeof back->pulse.store_problem, "%s",
+             store_problem(back->parts.store));
     logline_say(now, LEVEL_ERROR, "store_failed",
                 "%s; nothing more is accepted and the server stops",
                 store_problem(back->parts.store));

@@ -32,7 +32,7 @@ static bool read_arguments(int argc, char **argv, const struct option_rule *rule
     return true;
 }
 
-static enum leave leave_with(enum status status, const char *why)
+static int leave_with(enum status status, const char *why)
 {
     fprintf(stderr, "punctual: %s\n", why);
     return status == STATUS_FAILED ? LEAVE_TROUBLE : LEAVE_REFUSED;

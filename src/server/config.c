@@ -71,7 +71,7 @@ static const struct field history_fields[] = {
      .more = &history_age},
     {"rows", read_history_limit, offsetof(struct history_config, rows), 1, INT64_MAX,
      .more = &history_rows},
-    {"bytes", read_history_limit, offsetof(struct history_config, bytes), 1 << 20, INT64_MAX,
+    {"bytes", read_history_limit, offsetof(struct history_config, bytes), 128 << 20, INT64_MAX,
      .more = &history_bytes},
 };
 static const struct field_table history_table = {history_fields, COUNT(history_fields)};
@@ -565,7 +565,7 @@ static void read_history_limit(const struct place *at, const struct field *field
         faults_add(at->faults, at->pointer, "must be a limit such as %s%s, or \"unlimited\"",
                    kind->example,
                    kind->parse == duration_parse ? ", at least 1s"
-                   : kind->parse                 ? ", at least 1MiB"
+                   : kind->parse                 ? ", at least 128MiB"
                                                  : ", at least 1");
         return;
     }

@@ -60,6 +60,7 @@ static bool take_signals(struct house *h)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is an error to report, as a full disk is
     h->signals = signalfd(-1, &set, SFD_CLOEXEC);
     h->failed = eventfd(0, EFD_CLOEXEC);
     // Connections in and out each need a descriptor: as many as the system lets us have.

@@ -15,7 +15,7 @@
  *     audit_free(audit);
  *
  * Not judged: what history has cleared (audit_totals says from when on), and occurrences within a
- * few seconds of an edit of their schedule, which may have gone either way. What a schedule has
+ * second of an edit of their schedule, which may have gone either way. What a schedule has
  * still to record (the server was away, or is behind) is counted as pending and is no difference.
  *
  * Used by api/audit.c, server/auditor.c and server/audit.c, on the thread that has the reader.

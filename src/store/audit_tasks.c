@@ -9,8 +9,8 @@
 #define OCCURRENCES_A_STEP 1000
 
 // An occurrence this close to an edit of its schedule may have gone either way: what is claimed
-// ahead goes out whatever the edit says, and a server that was busy may have seen the edit first.
-#define BEFORE_EDIT_US (10 * SECOND)
+// ahead goes out whatever the edit says.
+#define BEFORE_EDIT_US SECOND
 #define AFTER_EDIT_US SECOND
 // An attempt that was claimed before a pause may start a moment after it.
 #define AFTER_PAUSE_US SECOND

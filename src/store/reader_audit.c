@@ -9,7 +9,7 @@
 
 #define RUN_FACTS                                                                    \
     "r.id, t.name, r.state, r.trigger, r.attempts, r.attempt_started_at, r.reason, " \
-    "r.scheduled_for, r.started_at, r.finished_at, r.fence"
+    "r.scheduled_for, r.started_at, r.finished_at, r.fence, r.lane"
 
 enum {
     BEGIN,
@@ -22,6 +22,7 @@ enum {
     NEXT_GENERATION,
     RECORDED,
     ENDED,
+    OF_TASK,
     LIVE,
     ATTEMPTS,
     CLEARED,
@@ -39,7 +40,8 @@ static const char *const texts[STATEMENTS] = {
     [EDITS] = "SELECT at, revision, what FROM audit INDEXED BY audit_of_task WHERE task_id = ?1"
               " ORDER BY id",
     [DEFINITION] = "SELECT definition FROM revisions WHERE task_id = ?1 AND number = ?2",
-    [PLANNED] = "SELECT min(next_at) FROM cursors WHERE task_id = ?1",
+    [PLANNED] = "SELECT min(next_at) FROM (SELECT next_at FROM cursors WHERE task_id = ?1"
+                " UNION ALL SELECT next_at FROM backlogs WHERE task_id = ?1)",
     [NEXT_GENERATION] = "SELECT min(generation) FROM runs INDEXED BY runs_occurrence"
                         " WHERE task_id = ?1 AND generation > ?2 AND trigger IN (0, 3)",
     [RECORDED] = "SELECT id, generation, scheduled_for, started_at"
@@ -50,6 +52,9 @@ static const char *const texts[STATEMENTS] = {
               " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.finished_at IS NOT NULL"
               " AND (r.finished_at, r.id) > (?1, ?2) AND r.finished_at < ?3"
               " ORDER BY r.finished_at, r.id LIMIT ?4",
+    [OF_TASK] = "SELECT " RUN_FACTS " FROM runs r INDEXED BY runs_of_task"
+                " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.task_id = ?1 AND r.id > ?2"
+                " ORDER BY r.id LIMIT ?3",
     [LIVE] = "SELECT " RUN_FACTS " FROM runs r INDEXED BY runs_by_state"
              " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.state >= 2 AND r.state <> 4"
              " AND r.state = ?1 AND r.id > ?2 ORDER BY r.id LIMIT ?3",
@@ -260,6 +265,7 @@ static void row_facts(sqlite3_stmt *q, struct audited_run *ret)
         .started_at = column_wall(q, 8, WALL_NONE),
         .finished_at = column_wall(q, 9, WALL_NONE),
         .fence = sqlite3_column_int64(q, 10),
+        .lane = (uint64_t)sqlite3_column_int64(q, 11),
         .last_outcome = -1,
     };
     copy_name(q, 1, ret->task);
@@ -289,6 +295,16 @@ enum status reader_audit_ended(struct reader *reader, wall at, run_id id, wall t
     bind_int(q, 2, id.value);
     bind_int(q, 3, to.us);
     bind_int(q, 4, (int64_t)max);
+    return read_runs(reader, q, ret, ret_count);
+}
+
+enum status reader_audit_of_task(struct reader *reader, int64_t task, run_id after, size_t max,
+                                 struct audited_run *ret, size_t *ret_count)
+{
+    sqlite3_stmt *q = reader->audit[OF_TASK];
+    bind_int(q, 1, task);
+    bind_int(q, 2, after.value);
+    bind_int(q, 3, (int64_t)max);
     return read_runs(reader, q, ret, ret_count);
 }
 

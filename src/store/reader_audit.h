@@ -62,10 +62,14 @@ struct audited_run {
     bool fences_fall; // or a fence does not grow
     int last_outcome; // -1: none
     int64_t fence, last_fence;
+    uint64_t lane;
 };
 // Runs that ended: after (at, id), before `to`, in that order; at most max.
 enum status reader_audit_ended(struct reader *reader, wall at, run_id id, wall to, size_t max,
                                struct audited_run *ret, size_t *ret_count);
+// All runs of a task, by id after `after`.
+enum status reader_audit_of_task(struct reader *reader, int64_t task, run_id after, size_t max,
+                                 struct audited_run *ret, size_t *ret_count);
 // Runs in one of the states between made and ended, by id.
 enum status reader_audit_live(struct reader *reader, enum run_state state, run_id after, size_t max,
                               struct audited_run *ret, size_t *ret_count);

@@ -70,6 +70,7 @@ static enum status move_on(struct database *d, int64_t base, wall now)
     char sql[1200];
     snprintf(sql, sizeof sql,
              "BEGIN;"
+             "DELETE FROM leases;" // nobody works on anything any more
              "UPDATE runs SET fence = max(fence, %lld) WHERE state IN (0, 2, 3);"
              "INSERT INTO settings (name, value) VALUES ('fence_base', '%lld'),"
              " ('restored_at', '%lld')"

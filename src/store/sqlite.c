@@ -230,15 +230,19 @@ static bool has_log(struct sqlite *s)
 static enum status prepare(struct sqlite *s)
 {
     static enum status (*const parts[])(struct sqlite *) = {
-        sqlite_prepare_settings, sqlite_prepare_tasks,    sqlite_prepare_revisions,
-        sqlite_prepare_cursors,  sqlite_prepare_runs,     sqlite_prepare_moves,
-        sqlite_prepare_sweeps,   sqlite_prepare_keys,     sqlite_prepare_journal,
-        sqlite_prepare_books,    sqlite_prepare_history,  sqlite_prepare_rates,
-        sqlite_prepare_leases,   sqlite_prepare_policies, sqlite_prepare_letters,
+        sqlite_prepare_settings, sqlite_prepare_tasks,  sqlite_prepare_revisions,
+        sqlite_prepare_cursors,  sqlite_prepare_runs,   sqlite_prepare_moves,
+        sqlite_prepare_sweeps,   sqlite_prepare_keys,   sqlite_prepare_journal,
+        sqlite_prepare_rates,    sqlite_prepare_leases, sqlite_prepare_policies,
+        sqlite_prepare_letters,
     };
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)
         status = parts[i](s);
+    if (status == STATUS_OK)
+        status = sqlite_prepare_books(s);
+    if (status == STATUS_OK)
+        status = sqlite_prepare_history(s);
     return status;
 }
 

@@ -17,15 +17,16 @@
 struct sqlite {
     struct store store; // first, so that a struct store * is a struct sqlite *
     struct database database;
-    int lock;              // the descriptor that keeps other processes out
+    int lock; // the descriptor that keeps other processes out
+    // What the turn has added to the books and not yet written (sqlite_books.c).
+    int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
+    struct map uses; // inline definition -> struct definition_use
+    sqlite3_stmt **books, **history;
     int64_t log_bytes;     // what the log holds since it last began anew
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
     sqlite3_stmt **turns, **settings, **tasks, **revisions, **cursors, **runs, **moves, **sweeps,
-        **keys, **journal, **books, **history, **rates, **leases, **policies, **letters;
-    // What the turn has added to the books and not yet written (sqlite_books.c).
-    int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
-    struct map uses; // inline definition -> struct definition_use
+        **keys, **journal, **rates, **leases, **policies, **letters;
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)

@@ -35,8 +35,7 @@ static const char *const texts[STATEMENTS] = {
     [MARK] = ("INSERT INTO settings (name, value) VALUES ('history_cleared_until', ?1)"
               " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
               " WHERE CAST(value AS INTEGER) < CAST(excluded.value AS INTEGER)"),
-    [SIZE] = ("SELECT coalesce(sum(entered - cleared) FILTER (WHERE state > 3), 0),"
-              " coalesce(sum(cleared), 0) FROM books"),
+    [SIZE] = "SELECT state, entered, cleared FROM books",
     [PAGES] = ("SELECT (c.page_count - f.freelist_count) * s.page_size"
                " FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s"),
 };
@@ -91,17 +90,20 @@ enum status sqlite_history_size(struct store *store, struct history_size *ret)
     struct sqlite *s = sqlite_of(store);
     struct history_size size = {0};
     sqlite3_stmt *q = s->history[SIZE];
-    enum status status = database_one(&s->database, q);
-    if (status == STATUS_OK) {
-        size.rows = sqlite3_column_int64(q, 0);
-        size.cleared = sqlite3_column_int64(q, 1);
+    enum status status;
+    while ((status = database_step(&s->database, q)) == STATUS_OK) {
+        int state = column_int(q, 0);
+        size.entered[state] = sqlite3_column_int64(q, 1);
+        size.cleared += sqlite3_column_int64(q, 2);
     }
-    sqlite3_reset(q);
+    status = database_walked(q, status);
     // What the turn under way has done is not written yet.
-    for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++) {
-        size.rows += s->entered[i] - s->cleared[i];
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++) {
+        size.entered[i] += s->entered[i];
         size.cleared += s->cleared[i];
+        size.rows += i >= RUN_SUCCEEDED ? size.entered[i] : 0;
     }
+    size.rows -= size.cleared;
     if (status == STATUS_OK)
         status = ask(s, s->history[PAGES], &size.bytes);
     if (status == STATUS_OK)

@@ -312,6 +312,8 @@ struct history_size {
     int64_t rows;    // ended runs that are kept
     int64_t bytes;   // of the store that are in use, live runs and all else included
     int64_t cleared; // runs cleared since the store was made
+    // Since then, too: how often runs entered each state. RUN_SCHEDULED: were made.
+    int64_t entered[RUN_STATE_COUNT];
 };
 enum status store_history_size(struct store *store, struct history_size *ret);
 

@@ -13,6 +13,7 @@ be caught: a checker is trusted only after it has caught seeded bugs.
 """
 
 import argparse
+import json
 import pickle
 import random
 import shutil
@@ -153,6 +154,16 @@ def integrity(store: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
+def audit(server: Server) -> list[str]:
+    """What the server's own auditor finds in the store, which no process has."""
+    done = server.cli("audit", "--store", str(server.store), "--json")
+    if not done.stdout:
+        return [done.stderr]
+    found = json.loads(done.stdout)
+    assert found["occurrences"] > 0, "the auditor had nothing to look at"
+    return [f"{one['kind']} {one['task']} {one['run']} {one['at']}: {one['detail']}" for one in found["differences"]]
+
+
 def too_little(seen: Evidence, kills: int) -> Iterator[str]:
     """A run of this test that hit nothing proves nothing."""
     outcomes = Counter(attempt["outcome"] for run in seen.runs.values() for attempt in run["attempts"])
@@ -183,6 +194,7 @@ def tell(seen: Evidence) -> None:
 def check_all(report: Report, seen: Evidence, server: Server, kills: int) -> None:
     report.check("the load was real", list(too_little(seen, kills)))
     report.check("the store is whole", integrity(server.store))
+    report.check("the auditor finds nothing", audit(server))
     for name, promise in PROMISES.items():
         report.check(name, list(promise(seen)))
     for name, fault in doctor.examine(seen):

@@ -242,6 +242,38 @@ def test_what_was_due_is_what_zoneinfo_says(
     server.start()
 
 
+# --- edits after an outage ---
+
+
+def an_outage_of_a_minute(server: Server, receiver: Receiver) -> None:
+    """A stopped server with a task of every second, as if it had been away for the last minute."""
+    put_task(server, "tick", http_task(receiver.url("/tick"), schedule={"every": "1s"}))
+    receiver.wait("/tick")
+    server.kill()
+    with sqlite3.connect(server.store) as db:
+        db.execute("UPDATE cursors SET next_at = next_at - 60000000")
+        db.execute("UPDATE audit SET at = (SELECT next_at - 1 FROM cursors)")
+    db.close()
+
+
+@pytest.mark.parametrize("edit", ["changed", "deleted"])
+def test_an_edit_that_comes_first_after_an_outage_leaves_nothing_without_a_record(
+    server: Server, receiver: Receiver, edit: str
+) -> None:
+    an_outage_of_a_minute(server, receiver)
+    tasks = {"tick": http_task(receiver.url("/tick"), schedule={"every": "2s"})} if edit == "changed" else {}
+    file = server.folder / "tasks.json"
+    file.write_text(json.dumps({"version": 1, "tasks": tasks}))
+    server.arguments += ["--apply", str(file)]
+    server.start()
+    if edit == "deleted":
+        server.api.delete("/v1/tasks/tick").raise_for_status()
+    found = server.api.get("/v1/audit").json()
+    assert found["differences"] == []
+    assert found["occurrences"] >= 60
+    assert len(all_runs(server, task="tick", state="missed")) >= 50 if edit == "changed" else True
+
+
 # --- of a server that runs ---
 
 

@@ -96,8 +96,8 @@ def test_a_task_is_cleared_while_it_runs_on(server_factory: Factory, receiver: R
         ("history: {rows: many}", "/history/rows"),
         ("history: {age: 10ms}", '/history/age: must be a limit such as "90d", at least 1s'),
         ("history: {age: 5}", "/history/age"),
-        ("history: {bytes: 10XB}", '/history/bytes: must be a limit such as "10GiB", at least 1MiB'),
-        ("history: {bytes: 5KiB}", "/history/bytes"),
+        ("history: {bytes: 10XB}", '/history/bytes: must be a limit such as "10GiB", at least 128MiB'),
+        ("history: {bytes: 127MiB}", "/history/bytes"),
         ("history: {days: 5}", "days"),
         ("history: 90d", "/history"),
     ],
@@ -116,3 +116,20 @@ def test_history_without_limits_is_kept(server_factory: Factory, receiver: Recei
         wait_final(server, run["id"])
     assert len(all_runs(server)) == 5
     assert metric(server, "punctual_history_cleared_total") == 0
+
+
+def test_the_books_are_the_same_in_metrics_api_and_database(server: Server, receiver: Receiver) -> None:
+    receiver.script("/fails", Answer(status=500))
+    for path in ("/works", "/fails", "/works"):
+        wait_final(server, create_run(server, http_task(receiver.url(path)))["id"])
+    gone = create_run(server, {**http_task(receiver.url("/far")), "delay": FAR})
+    server.api.post(f"/v1/runs/{gone['id']}/cancel", json={}).raise_for_status()
+    create_run(server, {**http_task(receiver.url("/far")), "delay": FAR})
+    wanted = {"due": 5, "succeeded": 2, "failed": 1, "canceled": 1, "missed": 0, "skipped": 0, "live": 1}
+    for state, count in wanted.items():
+        assert metric(server, rf'punctual_books_runs\{{state="{state}"\}}') == count
+    assert server.api.get("/v1/audit").json()["books"] == {**wanted, "cleared": 0}
+    states = [run["state"] for run in all_runs(server)]
+    assert len(states) == wanted["due"]
+    for state in ("succeeded", "failed", "canceled"):
+        assert states.count(state) == wanted[state]
