@@ -30,6 +30,7 @@ static void step_clock(struct world *w, struct random *chance)
     static const int64_t most[] = {2 * SECOND, 5 * MINUTE, 4 * HOUR};
     int64_t step = random_below(chance, most[random_below(chance, 3)]);
     set_clock(w, random_below(chance, 2) ? step : -step, w->drift_ppm);
+    rush(w);
 }
 
 static void drift(struct world *w, struct random *chance)

@@ -115,11 +115,9 @@ static void end_span(struct world *w, struct known *known)
 static wall behind_claimed(const struct world *w, int task)
 {
     wall after = wall_of(w);
-    int64_t ahead = after.us + w->options.claim_ahead_us;
     for (size_t i = 0; i < w->run_count; i++) {
         const struct owed *run = &w->runs[i];
-        if (run->flying && run->task == task && run->generation && run->nominal.us > after.us &&
-            run->nominal.us <= ahead)
+        if (run->flying && run->task == task && run->generation && run->nominal.us > after.us)
             after = run->nominal;
     }
     return after;

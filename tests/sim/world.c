@@ -8,8 +8,8 @@
 
 #include "base/memory.h"
 
-#define TURN_US 200     // what a turn takes, where nothing stands still
-#define SPINS_MAX 20000 // turns without anything else happening
+#define TURN_US 200   // what a turn takes, where nothing stands still
+#define SPINS_MAX 300 // turns at once, one after the other, that nobody asked for
 #define MILLION 1000000
 
 // --- the trace, and its end ---
@@ -383,6 +383,10 @@ static bool step(struct world *w)
     first = at < first ? at : first;
     if (first >= w->end_us)
         return false;
+    bool at_once = w->store && !w->inbox_count && first == at && at <= w->turn_us;
+    w->spins = at_once ? w->spins + 1 : 0;
+    if (w->spins > SPINS_MAX)
+        broken(w, "P2", "the scheduler wants one turn after the other");
     w->now_us = first > w->now_us ? first : w->now_us;
     if (source_at == first)
         happen(w, source);

@@ -213,6 +213,7 @@ struct world {
     int64_t final_at_start[RUN_STATE_COUNT];
     struct message **inbox;
     size_t inbox_count, inbox_room;
+    int spins;   // turns in a row that nothing has asked for
     int unheard; // runs made by requests whose answer was lost
     bool lost_may_be_new;
 
