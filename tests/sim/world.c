@@ -18,13 +18,13 @@ void trace(struct world *w, const char *format, ...)
 {
     struct verdict_of_life *v = w->verdict;
     char *line = v->lines[v->line_count++ % LINES_KEPT];
-    char moment[MOMENT_TEXT];
-    wall_format(wall_of(w), moment);
-    int used = snprintf(line, LINE_TEXT, "%12lld %s ", (long long)w->now_us, moment);
+    char moment[MOMENT_TEXT], what[LINE_TEXT];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line + used, (size_t)(LINE_TEXT - used), format, arguments);
+    vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
+    wall_format(wall_of(w), moment);
+    snprintf(line, LINE_TEXT, "%12lld %s %.150s", (long long)w->now_us, moment, what);
     v->trace = hash_bytes(line, strlen(line)) ^ (v->trace << 7 | v->trace >> 57);
     if (w->settings.talk)
         printf("%s\n", line);
@@ -275,7 +275,8 @@ static void turn(struct world *w)
     enum disk_fault fault = w->armed;
     size_t count = w->inbox_count;
     struct message **asked = memory_array(count + 1, sizeof(struct message *));
-    memcpy(asked, w->inbox, count * sizeof(struct message *));
+    for (size_t i = 0; i < count; i++)
+        asked[i] = w->inbox[i];
     w->inbox_count = 0;
     count_turn(w, asked, count);
     disk_arm(fault, w->armed_calls);
