@@ -127,6 +127,7 @@ static bool live_seed(uint64_t seed, bool twice, bool show, struct figures *figu
         if (!fails(&settings) || lived.trace != trace)
             printf("... and lives otherwise the second time\n");
         shrink(&settings);
+        fails(&settings);
         print_failure(&settings);
     }
     return well;

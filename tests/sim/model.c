@@ -350,9 +350,10 @@ static void repeated(struct world *w, const struct message *m, struct kept_key *
     if (m->reply.status != STATUS_OK || !m->reply.replayed || (old->heard && body != old->body))
         broken(w, "P6", "key-%d came again, and was answered otherwise: %s", old->key,
                buffer_string(&m->reply.body));
-    run_id ids[4];
-    int count = read_ids(buffer_string(&m->reply.body), ids, old->what.count);
-    if (count != old->what.count)
+    run_id *ids = memory_array((size_t)wishes_of(&old->what), sizeof *ids);
+    int count = read_ids(buffer_string(&m->reply.body), ids, wishes_of(&old->what));
+    free(ids);
+    if (count != wishes_of(&old->what))
         broken(w, "P6", "key-%d was answered with %d runs", old->key, count);
     old->heard = true;
     old->body = body;
@@ -377,19 +378,22 @@ static void keep_key(struct world *w, const struct message *m, const struct crea
 
 static void owe(struct world *w, const struct message *m, const struct creation *what)
 {
-    run_id ids[4];
-    int count = read_ids(buffer_string(&m->reply.body), ids, what->count);
-    if (count != what->count)
-        broken(w, "P4", "%d runs were asked for, and %d were answered", what->count, count);
-    for (int i = 0; i < count; i++) {
-        struct owed *run = owed_add(w, ids[i]);
-        wall due = wall_is_set(m->wishes[i].due_at) ? m->wishes[i].due_at : wall_of(w);
+    int wanted = wishes_of(what);
+    run_id *ids = memory_array((size_t)wanted, sizeof *ids);
+    int count = read_ids(buffer_string(&m->reply.body), ids, wanted);
+    if (count != wanted)
+        broken(w, "P4", "%d runs were asked for, and %d were answered", wanted, count);
+    for (int at = 0; at < count; at++) {
+        struct owed *run = owed_add(w, ids[at]);
+        int i = what->flood ? 0 : at;
+        wall due = wall_is_set(m->wishes[at].due_at) ? m->wishes[at].due_at : wall_of(w);
         run->task = what->task[i];
         run->spec = what->spec[i];
         run->trigger = TRIGGER_API;
         run->due_least = run->due_most = run->nominal = due;
         run->payload = what->payload[i];
     }
+    free(ids);
 }
 
 static void took_create(struct world *w, struct message *m, bool heard)
@@ -412,7 +416,7 @@ static void took_create(struct world *w, struct message *m, bool heard)
     if (heard)
         owe(w, m, what);
     else
-        w->unheard += what->count;
+        w->unheard += wishes_of(what);
     if (what->key)
         keep_key(w, m, what, heard);
 }
@@ -500,6 +504,31 @@ static void next_attempt(struct world *w, struct owed *run, const struct attempt
     run->due_most = wall_plus(wall_of(w), most_of(full, asked));
 }
 
+// Where in its range a wait was drawn. Read from the store at once: those that come first are not a
+// fair sample.
+static void sample_wait(struct world *w, const struct owed *run)
+{
+    int64_t room = run->due_most.us - run->due_least.us;
+    if (room < 400 * MILLISECOND || w->jitter_count >= 100)
+        return;
+    sqlite3_stmt *q;
+    sqlite3_prepare_v2(w->reading, "SELECT due_at FROM runs WHERE id = ?1", -1, &q, NULL);
+    sqlite3_bind_int64(q, 1, run->id.value);
+    int64_t due = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
+    sqlite3_finalize(q);
+    if (due < run->due_least.us || due > run->due_most.us)
+        broken(w, "P13", "run %s waits %lld ms, and may wait from %lld to %lld ms",
+               id_text(run->id), (long long)((due - wall_of(w).us) / MILLISECOND),
+               (long long)((run->due_least.us - wall_of(w).us) / MILLISECOND),
+               (long long)((run->due_most.us - wall_of(w).us) / MILLISECOND));
+    double place = (double)(due - run->due_least.us) / (double)room;
+    w->jitter_low = place < w->jitter_low ? place : w->jitter_low;
+    w->jitter_high = place > w->jitter_high ? place : w->jitter_high;
+    if (++w->jitter_count >= 30 && w->jitter_high - w->jitter_low < 0.2)
+        broken(w, "P13", "%d waits lie within a fifth of their range: there is no jitter",
+               w->jitter_count);
+}
+
 static void took_report(struct world *w, struct message *m, bool heard)
 {
     (void)heard;
@@ -520,6 +549,8 @@ static void took_report(struct world *w, struct message *m, bool heard)
     } else {
         next_attempt(w, run, attempt);
     }
+    if (run->state == RUN_WAITING)
+        sample_wait(w, run);
     struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
     if (attempt->gone && known && known->alive && known->pause < 0)
         begin_pause(w, run->task);
@@ -610,15 +641,6 @@ static void check_wait(struct world *w, const struct owed *run, const struct ord
                "attempt %d of run %s is due at %s, and it may be from %s on for %lld ms",
                order->number, id_text(run->id), due, least,
                (long long)((run->due_most.us - run->due_least.us) / MILLISECOND));
-    int64_t room = run->due_most.us - run->due_least.us;
-    if (!run->attempts || room < 400 * MILLISECOND)
-        return;
-    double place = (double)(order->due_at.us - run->due_least.us) / (double)room;
-    w->jitter_low = place < w->jitter_low ? place : w->jitter_low;
-    w->jitter_high = place > w->jitter_high ? place : w->jitter_high;
-    if (++w->jitter_count >= 20 && w->jitter_high - w->jitter_low < 0.2)
-        broken(w, "P13", "%d waits lie within a fifth of their range: there is no jitter",
-               w->jitter_count);
 }
 
 static void check_time(struct world *w, const struct owed *run, const struct order *order)

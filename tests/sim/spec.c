@@ -131,7 +131,8 @@ static void write_every(struct random *chance, int64_t length, struct when *when
                         size_t size)
 {
     int64_t minutes = length / MINUTE / pick(chance, 10, 60);
-    minutes = minutes < 1 ? 1 : minutes;
+    // Now and then more than a turn can plan falls into an outage.
+    minutes = minutes < 1 || (length <= 5 * DAY && odds(chance, 5)) ? 1 : minutes;
     when->kind = WHEN_EVERY;
     when->every_us = minutes * MINUTE;
     snprintf(to, size, "\"every\":\"PT%dM\"", (int)minutes);

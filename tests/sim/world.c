@@ -139,15 +139,14 @@ void crash(struct world *w, int64_t down_us)
     w->restart_us = w->now_us + down_us;
 }
 
-// Clients that have waited come all at once.
-void rush(struct world *w)
+void rush(struct world *w, int64_t begin_us, int64_t within_us)
 {
     for (size_t i = 0; i < w->source_count; i++) {
         struct source *source = &w->sources[i];
         const struct event *event = source->event;
         bool user = event >= user_events && event < user_events + user_event_count;
         if (user && random_below(&w->network, 4) == 0)
-            source->next_us = w->now_us;
+            source->next_us = begin_us + random_below(&w->network, within_us);
     }
 }
 
@@ -183,7 +182,7 @@ static void start_server(struct world *w)
     w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
     w->disturbed_us = w->now_us;
     trace(w, "the server is up");
-    rush(w);
+    rush(w, w->now_us, 1);
     model_recovered(w);
 }
 
@@ -343,7 +342,7 @@ void stop_well(struct world *w, int64_t down_us)
 
 // --- the crank ---
 
-static int64_t turn_at(struct world *w)
+int64_t world_next_turn(struct world *w)
 {
     if (!w->store)
         return w->restart_us;
@@ -379,7 +378,7 @@ static bool step(struct world *w)
 {
     struct source *source = first_source(w);
     int64_t source_at = source ? source->next_us : INT64_MAX;
-    int64_t dispatcher_at = dispatcher_next(w), at = turn_at(w);
+    int64_t dispatcher_at = dispatcher_next(w), at = world_next_turn(w);
     int64_t first = source_at < dispatcher_at ? source_at : dispatcher_at;
     first = at < first ? at : first;
     if (first >= w->end_us)

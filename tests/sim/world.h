@@ -96,6 +96,7 @@ struct creation { // a request for runs, kept so that it can be repeated
     int count;
     bool batch;
     bool other_body; // the same key with another body
+    int flood;       // so many runs, all like the first; 0: as listed
     int task[4], spec[4], payload[4];
     int64_t delay_us; // -1: now
 };
@@ -105,7 +106,6 @@ struct kept_key {
     uint64_t fingerprint;
     wall expires_at;
     struct creation what;
-    run_id runs[4];
     bool heard; // its answer is known
     uint64_t body;
 };
@@ -257,7 +257,9 @@ wall wall_of(const struct world *w);
 void set_clock(struct world *w, int64_t step_us, int drift_ppm);
 void post(struct world *w, struct message *m);
 void crash(struct world *w, int64_t down_us);
-void rush(struct world *w);
+// Clients come all at once, from now on within so many microseconds.
+void rush(struct world *w, int64_t begin_us, int64_t within_us);
+int64_t world_next_turn(struct world *w); // steady
 void stop_well(struct world *w, int64_t down_us);
 const char *id_text(run_id run); // in a static buffer
 
@@ -283,6 +285,7 @@ void dispatcher_drain(struct world *w);
 
 // users.c
 uint64_t fingerprint_of(const struct creation *what);
+int wishes_of(const struct creation *what);
 
 // model.c
 struct owed *owed_find(struct world *w, run_id id);
