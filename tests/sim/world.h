@@ -6,7 +6,7 @@
  * same seed and settings replay exactly.
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
- * calls; users.c and faults.c are the tables of what happens; model.c knows what users were
+ * calls; users.c and faults.c are the tables of what happens; model.c and flights.c know what was
  * promised; audit.c holds that against what is stored. A new kind of event is a row in users.c or
  * faults.c, a new check a row in audit.c.
  */
@@ -291,6 +291,13 @@ int wishes_of(const struct creation *what);
 struct owed *owed_find(struct world *w, run_id id);
 struct owed *owed_add(struct world *w, run_id id);
 void model_message(struct world *w, struct message *m, bool heard);
+int task_of(const char *name); // -1: none
+int spec_of(const struct world *w, const struct task *task);
+bool same_definition(const struct world *w, int a, int b);
+void begin_pause(struct world *w, int task);
+
+// flights.c
+void model_report(struct world *w, struct message *m, bool heard);
 void model_order(struct world *w, const struct order *order);
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 
