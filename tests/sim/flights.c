@@ -286,8 +286,10 @@ void model_recovered(struct world *w)
     if (w->lost_may_be_new)
         learn_lost(w);
     for (size_t i = 0; i < w->run_count; i++)
-        if (w->runs[i].state == RUN_RUNNING)
+        if (w->runs[i].state == RUN_RUNNING) {
+            w->runs[i].lost++;
             next_attempt(w, &w->runs[i], &lost);
+        }
     if (w->lost_may_be_new || random_below(&w->network, 3) == 0)
         audit(w, false);
 }

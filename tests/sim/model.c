@@ -128,8 +128,10 @@ static void cancel_pending(struct world *w, int task, bool only_occurrences)
     for (size_t i = 0; i < w->run_count; i++) {
         struct owed *run = &w->runs[i];
         if (run->task == task && is_pending(run->state) &&
-            (!only_occurrences || (run->generation && run->attempts == 0)))
+            (!only_occurrences || (run->generation && run->attempts == 0))) {
             run->state = RUN_CANCELED;
+            run->swept = true;
+        }
     }
 }
 
@@ -410,6 +412,8 @@ static void took_create(struct world *w, struct message *m, bool heard)
 static void took_cancel(struct world *w, struct message *m, bool heard)
 {
     struct owed *run = owed_find(w, m->run);
+    if (run && run->swept && m->reply.status == STATUS_OK)
+        return; // sooner than the sweep
     if (!run || run_state_is_final(run->state)) {
         expect(w, m, heard, run ? STATUS_CONFLICT : STATUS_NOT_FOUND);
         return;
@@ -421,6 +425,8 @@ static void took_cancel(struct world *w, struct message *m, bool heard)
 static void took_retry(struct world *w, struct message *m, bool heard)
 {
     struct owed *old = owed_find(w, m->run);
+    if (old && old->swept && m->reply.status == STATUS_CONFLICT)
+        return; // the sweep has not come to it yet
     enum status expected = !old                              ? STATUS_NOT_FOUND
                            : !run_state_is_final(old->state) ? STATUS_CONFLICT
                                                              : STATUS_OK;

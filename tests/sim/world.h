@@ -81,6 +81,7 @@ struct owed { // a run
     wall nominal;
     wall due_least, due_most; // of the next attempt
     enum run_state state;     // as stored
+    int lost;                 // attempts that a crash has ended
     bool flying;              // with the dispatcher, for all the scheduler knows
     int attempts;
     int64_t made_us; // steady
@@ -89,6 +90,7 @@ struct owed { // a run
     bool seen;                // found in the store by the audit under way
     wall due_at, finished_at; // as stored
     bool delivered_well;
+    bool swept; // canceled with all that was pending: where that is much, some turns later
 };
 
 struct creation { // a request for runs, kept so that it can be repeated
