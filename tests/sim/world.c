@@ -78,7 +78,6 @@ void set_clock(struct world *w, int64_t step_us, int drift_ppm)
     w->drift_ppm = drift_ppm;
     if (!step_us)
         return;
-    w->stepped = true;
     w->stepped_back = w->stepped_back || step_us < 0;
     w->disturbed_us = w->now_us;
     trace(w, "the clock was set by %lld ms", (long long)(step_us / MILLISECOND));

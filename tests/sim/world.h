@@ -196,7 +196,8 @@ struct world {
     int64_t base_us;        // the wall clock was set then,
     wall base_wall;         // to this,
     int drift_ppm;          // and runs this much too fast
-    bool stepped, stepped_back;
+    int zone;               // whose clock changes in the middle of it
+    bool stepped_back;
     wall highest; // the latest wall instant that a turn was given
 
     // the server
