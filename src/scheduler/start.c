@@ -103,6 +103,8 @@ static void start_run(struct scheduler *s, wall now, wall until, run_id id, uint
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
     if (pending && run.due_at.us <= until.us)
         claim(s, now, &run, lane);
+    else if (pending) // or the clock was set back while it waited for room: its time comes again
+        due_add(&s->due, &(struct due_row){run.id, run.due_at, lane, run.task});
     run_done(&run);
 }
 
