@@ -380,6 +380,8 @@ static void owe(struct world *w, const struct message *m, const struct creation 
         run->trigger = TRIGGER_API;
         run->due_least = run->due_most = run->nominal = due;
         run->payload = what->payload[i];
+        if (!what->flood)
+            trace(w, "owed: %s, task %d, spec %d", id_text(run->id), run->task, run->spec);
     }
     free(ids);
 }
