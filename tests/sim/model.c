@@ -158,7 +158,7 @@ static void define(struct world *w, int task, int spec)
         return;
     bool again = known->alive;
     bool schedules = !again || strcmp(w->specs[spec].schedules, w->specs[known->spec].schedules);
-    if (again && w->specs[spec].endpoint != w->specs[known->spec].endpoint)
+    if (known->ever && w->specs[spec].endpoint != w->specs[known->spec].endpoint)
         known->moved_between_endpoints = true;
     known->ever = known->alive = true;
     known->edits++;
