@@ -6,6 +6,7 @@ STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
 N ?= 30
 POINTS ?= 30000
+SEEDS ?= 2000
 ROWS ?=
 QUICK ?=
 PERF ?=
@@ -15,7 +16,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall power
+.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -35,7 +36,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS)
+	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -56,6 +57,14 @@ power: ## only the power cuts and failing calls under the store (POINTS=30000)
 crash: ## only the crash test: kill -9 at N random moments (N=30)
 	@tools/setup build test
 	@tools/test crash=$(N)
+
+sim: ## only the simulator: whole days with faults, from SEEDS seeds (SEEDS=2000)
+	@tools/setup build test
+	@tools/test sim=$(SEEDS)
+
+mutants: ## only the seeded bugs: each must be caught by a test
+	@tools/setup build test
+	@tools/test mutants
 
 tsan: ## build with clang's thread sanitizer; run what uses threads
 	@tools/setup build test tsan
@@ -82,7 +91,7 @@ fresh: ## try the README's two commands inside a newly made Debian 12 (needs roo
 	@tools/fresh
 
 clean: ## remove what was built; stores stay
-	rm -rf build build-asan build-tsan .pytest_cache .ruff_cache .venv
+	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .venv
 
 install: build ## copy program, unit file and example to PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/punctual $(DESTDIR)$(PREFIX)/bin/punctual

@@ -155,12 +155,18 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return;
     // Canceled, moved or started since it was noted: the note was wrong.
-    bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    bool due = pending && !is_swept(s, &run) && run.due_at.us <= until.us;
+    bool pending = (run.state == RUN_SCHEDULED || run.state == RUN_WAITING) && !is_swept(s, &run);
+    bool due = pending && run.due_at.us <= until.us;
     if (due && lane & LANE_QUEUE && run.due_at.us > now.us)
         hold_back(s, &run, lane); // a worker would begin at once: never early
     else if (due)
         claim(s, now, &run, lane, released);
+    else if (pending) // or the clock was set back while it waited for room: its time comes again
+        due_add(&s->due, &(struct due_row){.run = run.id,
+                                           .due_at = run.due_at,
+                                           .lane = lane,
+                                           .task = run.task,
+                                           .priority = run.priority});
     run_done(&run);
 }
 

@@ -55,9 +55,15 @@ static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
     run->trigger = trigger;
     run->nominal = wall_at(q, NOMINAL, WALL_NONE);
     run->state = state;
-    run->attempts = sqlite3_column_int(q, ATTEMPTS);
+    run->attempts = run->lost = sqlite3_column_int(q, ATTEMPTS); // no order of it has left
     run->due_least = run->due_most = wall_at(q, DUE, WALL_NONE);
     run->made_us = 0;
+    const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
+    if (known && is_occurrence(trigger) && is_pending(state) &&
+        run->generation != known->generation) {
+        run->state = RUN_CANCELED;
+        run->swept = true;
+    }
     return run;
 }
 
@@ -78,12 +84,14 @@ static void learn_details(struct world *w, struct owed *run)
     sqlite3_finalize(q);
 }
 
-static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q)
+static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q, bool at_end)
 {
     enum run_state state = (enum run_state)sqlite3_column_int(q, STATE);
     run->seen = true;
     run->due_at = wall_at(q, DUE, WALL_NONE);
     run->finished_at = wall_at(q, FINISHED, WALL_NONE);
+    if (run->swept && is_pending(state) && !at_end)
+        return;
     if (state != run->state)
         broken(w, run_state_is_final(run->state) ? "P10" : "P4", "run %s is %s, and should be %s",
                id_text(run->id), run_state_text(state), run_state_text(run->state));
@@ -106,7 +114,6 @@ static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q)
 
 static void check_runs(struct world *w, bool at_end)
 {
-    (void)at_end;
     for (size_t i = 0; i < w->run_count; i++)
         w->runs[i].seen = false;
     sqlite3_stmt *q = ask(w, all_runs);
@@ -119,7 +126,7 @@ static void check_runs(struct world *w, bool at_end)
             else
                 w->verdict->figures.occurrences++;
         }
-        check_run(w, run, q);
+        check_run(w, run, q, at_end);
     }
     sqlite3_finalize(q);
     for (size_t i = 0; i < w->run_count; i++)
@@ -218,10 +225,11 @@ static bool paused_at(const struct world *w, int task, wall t)
     return false;
 }
 
-static bool paused_within(const struct world *w, int task, wall t)
+// Strictly: what is decided ahead may come a little into a pause.
+static bool paused_within(const struct world *w, int task, wall t, int64_t ahead_us)
 {
     for (int i = 0; i < w->pause_count; i++)
-        if (w->pauses[i].task == task && w->pauses[i].from.us + 2 * MILLISECOND < t.us &&
+        if (w->pauses[i].task == task && w->pauses[i].from.us + ahead_us + 2 * MILLISECOND < t.us &&
             t.us < w->pauses[i].to.us - 2 * MILLISECOND)
             return true;
     return false;
@@ -261,7 +269,9 @@ static void check_decision(struct world *w, const struct span *span, const struc
         !paused_at(w, span->task, run->finished_at))
         broken(w, "P14", "t%d at %s was skipped, and was not paused", span->task,
                moment_text(instant->at));
-    if (run->state != RUN_SKIPPED && paused_within(w, span->task, made))
+    if (run->state != RUN_SKIPPED &&
+        (paused_within(w, span->task, made, 0) ||
+         paused_within(w, span->task, run->nominal, w->options.claim_ahead_us)))
         broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
                moment_text(instant->at));
     if (run->state == RUN_MISSED &&
@@ -328,7 +338,7 @@ static void check_attempts(struct world *w, bool at_end)
     if (!at_end)
         return;
     sqlite3_stmt *q = ask(w, "SELECT run_id, count(*), min(number), max(number),"
-                             " sum(outcome = 0), max(CASE WHEN outcome = 0 THEN number ELSE 0 END)"
+                             " sum(outcome = 7), max(CASE WHEN outcome = 0 THEN number ELSE 0 END)"
                              " FROM attempts GROUP BY run_id");
     while (sqlite3_step(q) == SQLITE_ROW) {
         const struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
@@ -340,6 +350,9 @@ static void check_attempts(struct world *w, bool at_end)
         if (count < run->attempts - open)
             broken(w, "P9", "run %s has %d attempts recorded of %d", id_text(run->id), count,
                    run->attempts);
+        if (sqlite3_column_int(q, 4) != run->lost)
+            broken(w, "P9", "run %s has %d attempts recorded as lost, and a crash has ended %d",
+                   id_text(run->id), sqlite3_column_int(q, 4), run->lost);
         if (run->state == RUN_SUCCEEDED && sqlite3_column_int(q, 5) != run->attempts)
             broken(w, "P11", "run %s has succeeded without an attempt that did", id_text(run->id));
     }

@@ -22,7 +22,7 @@
 static struct {
     int64_t seeds, jobs, twice;
     uint64_t first;
-    bool single;
+    bool single, brief;
     struct settings one;
 } options = {.seeds = 200, .jobs = 1, .twice = 20, .first = 1, .one = {.steps = -1}};
 
@@ -121,11 +121,13 @@ static bool live_seed(uint64_t seed, bool twice, bool show, struct figures *figu
         printf("seed %llu lives otherwise the second time\n", (unsigned long long)seed);
         return false;
     }
-    if (!well && show) {
+    if (!well && show)
         printf("seed %llu breaks %s: %s\n", (unsigned long long)seed, lived.promise, lived.what);
+    if (!well && show && !options.brief) {
         if (!fails(&settings) || lived.trace != trace)
             printf("... and lives otherwise the second time\n");
         shrink(&settings);
+        fails(&settings);
         print_failure(&settings);
     }
     return well;
@@ -140,7 +142,7 @@ static void work(int job)
         shared->seed[job] = seed;
         if (live_seed(seed, i < options.twice, shared->failed[job] == 0, &shared->figures[job]))
             shared->passed[job]++;
-        else if (++shared->failed[job] >= FAILURES_SHOWN)
+        else if (++shared->failed[job] >= (options.brief ? 1 : FAILURES_SHOWN))
             break;
     }
     shared->seed[job] = 0;
@@ -253,15 +255,11 @@ static bool leave_out(char *names)
 static bool read_options(int count, char **words)
 {
     static const struct option known[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"twice", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 's'},
-        {"steps", required_argument, NULL, 'p'},
-        {"without", required_argument, NULL, 'w'},
-        {"talk", no_argument, NULL, 'v'},
-        {0},
+        {"seeds", required_argument, NULL, 'n'},   {"first", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},    {"twice", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 's'},    {"steps", required_argument, NULL, 'p'},
+        {"without", required_argument, NULL, 'w'}, {"talk", no_argument, NULL, 'v'},
+        {"brief", no_argument, NULL, 'b'},         {0},
     };
     int option;
     while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
@@ -278,6 +276,8 @@ static bool read_options(int count, char **words)
             options.single = true, options.one.seed = (uint64_t)number;
         else if (option == 'p')
             options.one.steps = number;
+        else if (option == 'b')
+            options.brief = true;
         else if (option == 'v')
             options.one.talk = true;
         else if (option != 'w' || !leave_out(optarg))
@@ -289,7 +289,7 @@ static bool read_options(int count, char **words)
 int main(int count, char **words)
 {
     if (!read_options(count, words)) {
-        fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--jobs N] [--twice N]\n"
+        fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--jobs N] [--twice N] [--brief]\n"
                         "       sim --seed SEED [--steps N] [--without EVENT,...] [--talk]\n");
         return 2;
     }

@@ -30,6 +30,7 @@ int64_t world_choose_time(struct world *w, struct random *chance)
     if (odds(chance, 60) && oracle_zone_change(zone, pick(chance, 0, 2), &change) &&
         change.us > begin.us - 600 * DAY)
         begin = wall_plus(change, -random_below(chance, length));
+    w->zone = zone;
     w->base_wall = begin;
     w->base_us = w->now_us = 0;
     return length;
@@ -109,14 +110,14 @@ static void make_days(struct random *chance, struct when *when, char *day, char 
         when->months = (uint16_t)list_of(chance, 1, 12, 8, month);
 }
 
-static void write_cron(struct random *chance, int64_t length, struct when *when, char *to,
+static void write_cron(struct random *chance, int64_t length, int zone, struct when *when, char *to,
                        size_t size)
 {
     char minute[200], hour[100], day[100], month[50], week[30];
     when->kind = WHEN_CRON;
     make_times(chance, length, when, minute, hour);
     make_days(chance, when, day, month, week);
-    when->zone = (int)random_below(chance, oracle_zone_count());
+    when->zone = odds(chance, 50) ? zone : (int)random_below(chance, oracle_zone_count());
     when->gap_skip = odds(chance, 40);
     when->overlap_both = odds(chance, 40);
     snprintf(to, size, "\"cron\":\"%s %s %s %s %s\",\"timezone\":\"%s\"%s%s", minute, hour, day,
@@ -131,7 +132,8 @@ static void write_every(struct random *chance, int64_t length, struct when *when
                         size_t size)
 {
     int64_t minutes = length / MINUTE / pick(chance, 10, 60);
-    minutes = minutes < 1 ? 1 : minutes;
+    // Now and then more than a turn can plan falls into an outage.
+    minutes = minutes < 1 || (length <= 5 * DAY && odds(chance, 5)) ? 1 : minutes;
     when->kind = WHEN_EVERY;
     when->every_us = minutes * MINUTE;
     snprintf(to, size, "\"every\":\"PT%dM\"", (int)minutes);
@@ -163,7 +165,7 @@ static void write_schedule(struct world *w, struct random *chance, struct when *
     int kind = pick(chance, 0, 9);
     *when = (struct when){.start = WALL_NONE, .end = WALL_NEVER};
     if (kind < 6)
-        write_cron(chance, w->end_us, when, to, size);
+        write_cron(chance, w->end_us, w->zone, when, to, size);
     else if (kind < 9)
         write_every(chance, w->end_us, when, to, size);
     else

@@ -96,9 +96,14 @@ static void apply(struct world *w, struct random *chance)
 
 // --- runs ---
 
+int wishes_of(const struct creation *what)
+{
+    return what->flood ? what->flood : what->count;
+}
+
 uint64_t fingerprint_of(const struct creation *what)
 {
-    uint64_t parts[16] = {(uint64_t)what->count, what->batch, what->other_body};
+    uint64_t parts[16] = {(uint64_t)wishes_of(what), what->batch, what->other_body};
     for (int i = 0; i < what->count; i++) {
         parts[3 + i] = (uint64_t)what->task[i] << 32 | (uint32_t)what->spec[i];
         parts[7 + i] = (uint64_t)what->payload[i];
@@ -109,12 +114,13 @@ uint64_t fingerprint_of(const struct creation *what)
 static void ask(struct world *w, const struct creation *what)
 {
     struct message *m = message_new(MESSAGE_CREATE_RUNS);
-    m->wishes = memory_array((size_t)what->count, sizeof *m->wishes);
-    m->wish_count = (size_t)what->count;
+    m->wish_count = (size_t)wishes_of(what);
+    m->wishes = memory_array(m->wish_count, sizeof *m->wishes);
     m->batch = what->batch;
     m->fingerprint = fingerprint_of(what);
-    for (int i = 0; i < what->count; i++) {
-        struct wish *wish = &m->wishes[i];
+    for (int at = 0; at < wishes_of(what); at++) {
+        struct wish *wish = &m->wishes[at];
+        int i = what->flood ? 0 : at;
         char payload[40];
         if (what->task[i] >= 0)
             wish->task_name = name_of(what->task[i]);
@@ -163,6 +169,24 @@ static void create_one_off(struct world *w, struct random *chance)
 static void create_batch(struct world *w, struct random *chance)
 {
     create(w, chance, true, false);
+}
+
+// More than any list, chunk or turn holds.
+static void create_flood(struct world *w, struct random *chance)
+{
+    struct creation what = {.count = 1,
+                            .batch = true,
+                            .flood = 300 + (int)random_below(chance, 2400),
+                            .task = {odds(chance, 70) ? any_task(chance) : -1},
+                            .delay_us =
+                                odds(chance, 50) ? -1 : random_below(chance, w->end_us / 4)};
+    if (random_below(chance, 20))
+        return; // dear, so not in every life
+    if (what.task[0] < 0 && (what.spec[0] = spec_new(w, chance, -1, false)) < 0)
+        return;
+    if (odds(chance, 50))
+        what.key = ++w->last_key;
+    ask(w, &what);
 }
 
 static void trigger(struct world *w, struct random *chance)
@@ -230,6 +254,7 @@ const struct event user_events[] = {
     {"one_off", 15, create_one_off},
     {"batch", 8, create_batch},
     {"trigger", 10, trigger},
+    {"flood", 1, create_flood},
     {"repeat_key", 15, repeat_key},
     {"cancel", 8, cancel},
     {"cancel_flying", 8, cancel_flying},

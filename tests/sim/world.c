@@ -8,8 +8,8 @@
 
 #include "base/memory.h"
 
-#define TURN_US 200     // what a turn takes, where nothing stands still
-#define SPINS_MAX 20000 // turns without anything else happening
+#define TURN_US 200   // what a turn takes, where nothing stands still
+#define SPINS_MAX 300 // turns at once, one after the other, that nobody asked for
 #define MILLION 1000000
 
 // --- the trace, and its end ---
@@ -18,13 +18,13 @@ void trace(struct world *w, const char *format, ...)
 {
     struct verdict_of_life *v = w->verdict;
     char *line = v->lines[v->line_count++ % LINES_KEPT];
-    char moment[MOMENT_TEXT];
-    wall_format(wall_of(w), moment);
-    int used = snprintf(line, LINE_TEXT, "%12lld %s ", (long long)w->now_us, moment);
+    char moment[MOMENT_TEXT], what[LINE_TEXT];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line + used, (size_t)(LINE_TEXT - used), format, arguments);
+    vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
+    wall_format(wall_of(w), moment);
+    snprintf(line, LINE_TEXT, "%12lld %s %.150s", (long long)w->now_us, moment, what);
     v->trace = hash_bytes(line, strlen(line)) ^ (v->trace << 7 | v->trace >> 57);
     if (w->settings.talk)
         printf("%s\n", line);
@@ -78,7 +78,6 @@ void set_clock(struct world *w, int64_t step_us, int drift_ppm)
     w->drift_ppm = drift_ppm;
     if (!step_us)
         return;
-    w->stepped = true;
     w->stepped_back = w->stepped_back || step_us < 0;
     w->disturbed_us = w->now_us;
     trace(w, "the clock was set by %lld ms", (long long)(step_us / MILLISECOND));
@@ -139,15 +138,14 @@ void crash(struct world *w, int64_t down_us)
     w->restart_us = w->now_us + down_us;
 }
 
-// Clients that have waited come all at once.
-void rush(struct world *w)
+void rush(struct world *w, int64_t begin_us, int64_t within_us)
 {
     for (size_t i = 0; i < w->source_count; i++) {
         struct source *source = &w->sources[i];
         const struct event *event = source->event;
         bool user = event >= user_events && event < user_events + user_event_count;
         if (user && random_below(&w->network, 4) == 0)
-            source->next_us = w->now_us;
+            source->next_us = begin_us + random_below(&w->network, within_us);
     }
 }
 
@@ -183,7 +181,7 @@ static void start_server(struct world *w)
     w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
     w->disturbed_us = w->now_us;
     trace(w, "the server is up");
-    rush(w);
+    rush(w, w->now_us, 1);
     model_recovered(w);
 }
 
@@ -275,7 +273,8 @@ static void turn(struct world *w)
     enum disk_fault fault = w->armed;
     size_t count = w->inbox_count;
     struct message **asked = memory_array(count + 1, sizeof(struct message *));
-    memcpy(asked, w->inbox, count * sizeof(struct message *));
+    for (size_t i = 0; i < count; i++)
+        asked[i] = w->inbox[i];
     w->inbox_count = 0;
     count_turn(w, asked, count);
     disk_arm(fault, w->armed_calls);
@@ -342,7 +341,7 @@ void stop_well(struct world *w, int64_t down_us)
 
 // --- the crank ---
 
-static int64_t turn_at(struct world *w)
+int64_t world_next_turn(struct world *w)
 {
     if (!w->store)
         return w->restart_us;
@@ -378,11 +377,15 @@ static bool step(struct world *w)
 {
     struct source *source = first_source(w);
     int64_t source_at = source ? source->next_us : INT64_MAX;
-    int64_t dispatcher_at = dispatcher_next(w), at = turn_at(w);
+    int64_t dispatcher_at = dispatcher_next(w), at = world_next_turn(w);
     int64_t first = source_at < dispatcher_at ? source_at : dispatcher_at;
     first = at < first ? at : first;
     if (first >= w->end_us)
         return false;
+    bool at_once = w->store && !w->inbox_count && first == at && at <= w->turn_us;
+    w->spins = at_once ? w->spins + 1 : 0;
+    if (w->spins > SPINS_MAX)
+        broken(w, "P2", "the scheduler wants one turn after the other");
     w->now_us = first > w->now_us ? first : w->now_us;
     if (source_at == first)
         happen(w, source);

@@ -6,7 +6,7 @@
  * same seed and settings replay exactly.
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
- * calls; users.c and faults.c are the tables of what happens; model.c knows what users were
+ * calls; users.c and faults.c are the tables of what happens; model.c and flights.c know what was
  * promised; audit.c holds that against what is stored. A new kind of event is a row in users.c or
  * faults.c, a new check a row in audit.c.
  */
@@ -81,6 +81,7 @@ struct owed { // a run
     wall nominal;
     wall due_least, due_most; // of the next attempt
     enum run_state state;     // as stored
+    int lost;                 // attempts that a crash has ended
     bool flying;              // with the dispatcher, for all the scheduler knows
     int attempts;
     int64_t made_us; // steady
@@ -89,6 +90,7 @@ struct owed { // a run
     bool seen;                // found in the store by the audit under way
     wall due_at, finished_at; // as stored
     bool delivered_well;
+    bool swept; // canceled with all that was pending: where that is much, some turns later
 };
 
 struct creation { // a request for runs, kept so that it can be repeated
@@ -96,6 +98,7 @@ struct creation { // a request for runs, kept so that it can be repeated
     int count;
     bool batch;
     bool other_body; // the same key with another body
+    int flood;       // so many runs, all like the first; 0: as listed
     int task[4], spec[4], payload[4];
     int64_t delay_us; // -1: now
 };
@@ -105,7 +108,6 @@ struct kept_key {
     uint64_t fingerprint;
     wall expires_at;
     struct creation what;
-    run_id runs[4];
     bool heard; // its answer is known
     uint64_t body;
 };
@@ -194,7 +196,8 @@ struct world {
     int64_t base_us;        // the wall clock was set then,
     wall base_wall;         // to this,
     int drift_ppm;          // and runs this much too fast
-    bool stepped, stepped_back;
+    int zone;               // whose clock changes in the middle of it
+    bool stepped_back;
     wall highest; // the latest wall instant that a turn was given
 
     // the server
@@ -213,6 +216,7 @@ struct world {
     int64_t final_at_start[RUN_STATE_COUNT];
     struct message **inbox;
     size_t inbox_count, inbox_room;
+    int spins;   // turns in a row that nothing has asked for
     int unheard; // runs made by requests whose answer was lost
     bool lost_may_be_new;
 
@@ -256,7 +260,9 @@ wall wall_of(const struct world *w);
 void set_clock(struct world *w, int64_t step_us, int drift_ppm);
 void post(struct world *w, struct message *m);
 void crash(struct world *w, int64_t down_us);
-void rush(struct world *w);
+// Clients come all at once, from now on within so many microseconds.
+void rush(struct world *w, int64_t begin_us, int64_t within_us);
+int64_t world_next_turn(struct world *w); // steady
 void stop_well(struct world *w, int64_t down_us);
 const char *id_text(run_id run); // in a static buffer
 
@@ -282,11 +288,19 @@ void dispatcher_drain(struct world *w);
 
 // users.c
 uint64_t fingerprint_of(const struct creation *what);
+int wishes_of(const struct creation *what);
 
 // model.c
 struct owed *owed_find(struct world *w, run_id id);
 struct owed *owed_add(struct world *w, run_id id);
 void model_message(struct world *w, struct message *m, bool heard);
+int task_of(const char *name); // -1: none
+int spec_of(const struct world *w, const struct task *task);
+bool same_definition(const struct world *w, int a, int b);
+void begin_pause(struct world *w, int task);
+
+// flights.c
+void model_report(struct world *w, struct message *m, bool heard);
 void model_order(struct world *w, const struct order *order);
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 

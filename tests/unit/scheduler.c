@@ -208,6 +208,24 @@ TEST(a_one_off_starts_at_its_time_and_not_before)
     end_world();
 }
 
+TEST(a_run_that_waits_for_room_is_not_lost_when_the_clock_is_set_back)
+{
+    begin_world();
+    wall due = wall_plus(now, HOUR);
+    for (int i = 0; i < 11; i++)
+        ask(NULL, "{" HOOK "}", due);
+    pass_until(due);
+    CHECK_INT(10, order_count); // one waits
+    now = wall_plus(due, -30 * MINUTE);
+    while (order_count)
+        report(ATTEMPT_SUCCEEDED);
+    pass_until(wall_plus(due, -SECOND));
+    CHECK_INT(0, order_count);
+    pass_until(due);
+    CHECK_INT(1, order_count);
+    end_world();
+}
+
 TEST(a_schedule_makes_one_run_for_each_occurrence)
 {
     begin_world();
