@@ -48,21 +48,23 @@ static void end_feed(struct scheduler *s)
     s->feed.on = false;
 }
 
-// The store knows the lane that a run was made for; its task may have another by now.
-static uint64_t lane_of(struct scheduler *s, const struct due_row *row)
+// Due, and not for its lane now: others hold it, or its task is paused, or it catches up at a pace.
+static bool waits_elsewhere(struct scheduler *s, const struct due_row *row,
+                            const struct known_task *known)
 {
-    struct known_task *known;
-    if (!row->task || !s->feed.by_task ||
-        !went_well(s, known_task_by_id(&s->known, row->task, &known)))
-        return row->lane;
-    return known->task->lane;
+    bool stands = known && (known->record.deleted || wall_is_set(known->record.paused_at));
+    return stands || row->catch_up || overlap_holds(s, row->run) ||
+           limits_fed_with(&s->limits, row);
 }
 
 static void feed_row(struct scheduler *s, const struct due_row *row)
 {
-    if (limits_fed_with(&s->limits, row))
-        return; // its line is there, not in its lane
-    uint64_t lane = lane_of(s, row);
+    struct known_task *known = NULL;
+    if ((row->task && !went_well(s, known_task_by_id(&s->known, row->task, &known))) ||
+        waits_elsewhere(s, row, known))
+        return;
+    // The store knows the lane that a run was made for; its task may have another by now.
+    uint64_t lane = known && s->feed.by_task ? known->task->lane : row->lane;
     bool moves = row->task && map_get(&s->feed.moving, (uint64_t)row->task);
     if (moves || lane_feeds(&s->lanes, lane, row->priority))
         lane_add(&s->lanes, lane, row->due_at, row->run, row->priority);

@@ -88,6 +88,21 @@ static void hold(struct scheduler *s, const struct run *run, uint64_t lane)
     }
     heap_add(&held->runs, (struct heap_entry){waiting_order(run->due_at, run->priority),
                                               (uint64_t)run->id.value, lane});
+    map_put(&s->overlaps.runs, (uint64_t)run->id.value, held);
+}
+
+// The next of those held.
+static bool let_go(struct scheduler *s, struct held *held, struct heap_entry *ret)
+{
+    if (!heap_take(&held->runs, ret))
+        return false;
+    map_remove(&s->overlaps.runs, ret->order);
+    return true;
+}
+
+bool overlap_holds(const struct scheduler *s, run_id run)
+{
+    return map_get(&s->overlaps.runs, (uint64_t)run.value) != NULL;
 }
 
 static void held_free(struct held *held)
@@ -109,10 +124,9 @@ void overlap_ended(struct scheduler *s, int64_t task)
 void overlap_forget(struct scheduler *s, int64_t task)
 {
     struct held *held = map_get(&s->overlaps.held, (uint64_t)task);
-    if (held)
-        heap_done(&held->runs);
-    if (held)
-        held->runs = (struct heap){0};
+    struct heap_entry entry;
+    while (held && let_go(s, held, &entry))
+        ;
     overlap_ended(s, task);
 }
 
@@ -124,7 +138,7 @@ static void release(struct scheduler *s, struct held *held)
     struct heap_entry entry;
     bool queue = went_well(s, known_task_by_id(&s->known, held->task, &known)) &&
                  known->task->overlap == OVERLAP_QUEUE;
-    while (!s->broken && heap_take(&held->runs, &entry)) {
+    while (!s->broken && let_go(s, held, &entry)) {
         run_id run = {(int64_t)entry.order};
         if (queue && !is_scheduled(s, run))
             continue;
@@ -151,9 +165,11 @@ void release_held_runs(struct scheduler *s, wall now)
     }
     for (const struct heap_entry *first; (first = heap_first(&overlaps->early)) &&
                                          early_due(first).us <= now.us &&
-                                         heap_take(&overlaps->early, &entry);)
+                                         heap_take(&overlaps->early, &entry);) {
+        map_remove(&overlaps->runs, entry.order);
         lane_add(&s->lanes, entry.item, early_due(&entry), (run_id){(int64_t)entry.order},
                  9 - (int)(entry.key & 15));
+    }
 }
 
 wall overlap_next(const struct scheduler *s, wall now)
@@ -171,6 +187,7 @@ void overlaps_done(struct overlaps *overlaps)
     for (size_t at = 0; map_each(&overlaps->held, &at, &key, &value);)
         held_free(value);
     map_done(&overlaps->held);
+    map_done(&overlaps->runs);
     map_done(&overlaps->busy);
     heap_done(&overlaps->early);
 }
@@ -220,7 +237,7 @@ static void replace_held(struct scheduler *s, wall now, int64_t task, const char
 {
     struct held *held = map_get(&s->overlaps.held, (uint64_t)task);
     struct heap_entry entry;
-    while (held && !s->broken && heap_take(&held->runs, &entry))
+    while (held && !s->broken && let_go(s, held, &entry))
         replace_one(s, now, (run_id){(int64_t)entry.order}, reason);
 }
 
@@ -257,6 +274,7 @@ bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const 
     if (run->due_at.us > now.us) { // claimed ahead: the other one may have ended by its time
         heap_add(&s->overlaps.early, (struct heap_entry){run->due_at.us * 16 + (9 - run->priority),
                                                          (uint64_t)run->id.value, lane});
+        map_put(&s->overlaps.runs, (uint64_t)run->id.value, s);
         return false;
     }
     return task->overlap == OVERLAP_SKIP ? skip(s, now, run) : replace(s, now, run, lane);

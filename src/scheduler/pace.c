@@ -48,8 +48,11 @@ void let_some_catch_up(struct scheduler *s, wall now)
     for (int i = 0; i < LOOKED_AT_MAX + pace->per_s && left > 0 && due_take_catch_up(&s->due, &row);
          i++)
         if (is_scheduled(s, row.run)) {
-            lane_add(&s->lanes, row.lane, now, row.run,
-                     row.priority); // behind those that are due by now
+            // Behind those that are due by now; and what finds no room there waits here.
+            if (!lane_add(&s->lanes, row.lane, now, row.run, row.priority)) {
+                due_put_back(&s->due, &row);
+                return;
+            }
             left--;
         }
 }

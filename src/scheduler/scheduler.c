@@ -320,6 +320,8 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
         return now;
     next = earlier(next, overlap_next(s, now));
     next = earlier(next, pace_next(s, now));
+    if (s->next_deadline.us == WALL_NONE.us) // the first turn looks
+        return now;
     if (s->next_deadline.us < WALL_NEVER.us)
         next = earlier(next, wall_plus(s->next_deadline, 1));
     next = earlier(earlier(next, s->limits.next), s->endpoints.next);

@@ -51,6 +51,7 @@ struct feed {
 struct overlaps {
     struct map held;    // task id -> struct held: those that wait until another has ended
     struct held *freed; // those of them where one has
+    struct map runs;    // those held, and those early: run -> anything
     struct heap early;  // key: due_at and priority, order: id, item: lane: judged at their time
     struct map busy;    // task id -> its number of flights, as a pointer: of the turn under way
     bool busy_known;
@@ -245,8 +246,9 @@ void miss_late_runs(struct scheduler *s, wall now);
 // and comes back to its lane by itself.
 bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const struct task *task,
                     uint64_t lane);
-void overlap_began(struct scheduler *s, int64_t task);  // an attempt has begun
-void overlap_ended(struct scheduler *s, int64_t task);  // a run, or an attempt, has ended
+void overlap_began(struct scheduler *s, int64_t task); // an attempt has begun
+void overlap_ended(struct scheduler *s, int64_t task); // a run, or an attempt, has ended
+bool overlap_holds(const struct scheduler *s, run_id run);
 void overlap_forget(struct scheduler *s, int64_t task); // its held runs are noted anew otherwise
 void release_held_runs(struct scheduler *s, wall now);
 wall overlap_next(const struct scheduler *s, wall now);
