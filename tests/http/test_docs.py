@@ -108,3 +108,14 @@ def test_the_example_tasks_are_right(server_factory: Factory) -> None:
     server = server_factory("--allow-commands", "--apply", str(ROOT / "examples" / "punctual.yaml"))
     names = {task["name"] for task in server.api.get("/v1/tasks").json()["tasks"]}
     assert {"health-check", "disk-space", "flaky", "hello"} <= names
+
+
+def test_each_guarantee_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "operate" / "guarantees.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\| P\d+ \|", line)]
+    assert len(rows) == 20  # all but P8, which is about several nodes
+    for row in rows:
+        named = re.findall(r"`(tests/[^`]+)`", row)
+        assert named or "auditor" in row, row
+        for path in named:
+            assert (ROOT / path).exists(), f"{path} is named and not there"
