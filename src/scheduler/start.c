@@ -181,7 +181,7 @@ void start_due_runs(struct scheduler *s, wall now)
     let_some_catch_up(s, now);
     release_held_runs(s, now);
     endpoints_probe(s, now);
-    feed_lines(s, now);
+    feed_lines(s, until);
     limits_release(s, now);
     if (s->broken)
         return;

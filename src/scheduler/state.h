@@ -43,6 +43,7 @@ struct feed {
     wall edge; // the last (due_at, id) read
     run_id edge_id;
     wall until;
+    wall sorted;              // the latest instant up to which due runs ever came into lanes
     struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
     bool by_task;             // the store may name another lane than a run's task has
 };
@@ -264,7 +265,7 @@ wall pace_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
 // feed.c
-void feed_lines(struct scheduler *s, wall now);
+void feed_lines(struct scheduler *s, wall until); // what is due by then has come into its lane
 bool feed_is_wanted(const struct scheduler *s);
 void feed_moved_task(struct scheduler *s, int64_t task);
 void feed_done(struct feed *feed);
