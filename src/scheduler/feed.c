@@ -36,7 +36,7 @@ static bool begin_feed(struct scheduler *s, wall until)
     s->feed.on = true;
     s->feed.edge = WALL_NONE;
     s->feed.edge_id = (run_id){0};
-    s->feed.until = s->feed.sorted;
+    s->feed.until = until;
     s->feed.moving = s->feed.moved;
     s->feed.moved = (struct map){0};
     return true;
@@ -77,8 +77,6 @@ void feed_lines(struct scheduler *s, wall until)
     static _Thread_local struct due_row rows[CHUNK];
     struct feed *feed = &s->feed;
     size_t count;
-    if (until.us > feed->sorted.us)
-        feed->sorted = until;
     if (s->broken || (!feed->on && !begin_feed(s, until)))
         return;
     if (!went_well(s, store_load_due(s->store, feed->edge, feed->edge_id, feed->until, CHUNK, rows,

@@ -43,7 +43,6 @@ struct feed {
     wall edge; // the last (due_at, id) read
     run_id edge_id;
     wall until;
-    wall sorted;              // the latest instant up to which due runs ever came into lanes
     struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
     bool by_task;             // the store may name another lane than a run's task has
 };
@@ -95,6 +94,7 @@ struct scheduler {
     struct limits limits;
     struct endpoints endpoints;
     struct feed feed;
+    wall sorted_until; // what is due by then has come into its lane
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
@@ -265,6 +265,8 @@ wall pace_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
 // feed.c
+// What was loaded is by an old clock: it comes once more, and what is twice starts once.
+void due_forget(struct scheduler *s);
 void feed_lines(struct scheduler *s, wall until); // what is due by then has come into its lane
 bool feed_is_wanted(const struct scheduler *s);
 void feed_moved_task(struct scheduler *s, int64_t task);

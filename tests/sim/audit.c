@@ -295,10 +295,24 @@ static const char *moment_text(wall t)
     return text;
 }
 
+// It came due before the start, or is found late, or an earlier one that was found with it is.
+static bool fell_into_outage(const struct world *w, struct owed *const *runs, size_t n)
+{
+    wall made = id_time(runs[n]->id);
+    for (size_t i = n + 1; i-- > 0;) {
+        wall then = id_time(runs[i]->id);
+        if (made.us - then.us > EPSILON_US)
+            return false;
+        if (before_start(w, runs[i]) || then.us - runs[i]->nominal.us > BEHIND_US)
+            return true;
+    }
+    return false;
+}
+
 // P14: an edit or a delete gives up all that has no record yet. Else there was an outage, and a
 // later one fell into it, too.
 static void check_missed(struct world *w, const struct span *span, const struct instants *list,
-                         size_t n, const struct owed *run)
+                         size_t n, const struct owed *run, bool late)
 {
     const struct instant *instant = &list->items[n];
     if (run->given_up && (!span->ended || run->finished_at.us < span->until.us))
@@ -306,7 +320,7 @@ static void check_missed(struct world *w, const struct span *span, const struct 
                moment_text(instant->at));
     if (run->given_up)
         return;
-    if (!before_start(w, run) && run->finished_at.us - run->nominal.us <= BEHIND_US)
+    if (!late)
         broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
                moment_text(instant->at));
     if (!later_one(list, n, end_most(w, run)))
@@ -316,11 +330,12 @@ static void check_missed(struct world *w, const struct span *span, const struct 
 
 // P14 and P15: whether what was decided about an occurrence is what the rules say.
 static void check_decision(struct world *w, const struct span *span, const struct instants *list,
-                           size_t n, const struct owed *run)
+                           size_t n, struct owed *const *runs)
 {
+    const struct owed *run = runs[n];
     const struct instant *instant = &list->items[n];
     wall made = id_time(run->id);
-    bool late = before_start(w, run) || made.us - run->nominal.us > BEHIND_US;
+    bool late = fell_into_outage(w, runs, n);
     if (instant->skipped && run->state != RUN_SKIPPED)
         broken(w, "P15", "t%d at %s does not exist on that day's clock, and is %s", span->task,
                moment_text(instant->at), run_state_text(run->state));
@@ -334,7 +349,7 @@ static void check_decision(struct world *w, const struct span *span, const struc
         broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
                moment_text(instant->at));
     if (run->state == RUN_MISSED)
-        check_missed(w, span, list, n, run);
+        check_missed(w, span, list, n, run, late);
     if (run->state == RUN_MISSED || run->state == RUN_SKIPPED)
         return;
     if (late != (run->trigger == TRIGGER_CATCH_UP))
@@ -366,7 +381,7 @@ static void check_span(struct world *w, const struct span *span)
             broken(w, "P1", "t%d has no record for %s (generation %d)", span->task,
                    moment_text(list.items[i].at), span->generation);
         if (there)
-            check_decision(w, span, &list, i, runs[at++]);
+            check_decision(w, span, &list, at++, runs);
     }
     if (at < count)
         broken(w, "P3", "t%d has run %s for %s, which is none of its instants or comes twice",
