@@ -68,7 +68,9 @@ static void feed_row(struct scheduler *s, const struct due_row *row)
     // The store knows the lane that a run was made for; its task may have another by now.
     uint64_t lane = known && s->feed.by_task ? known->task->lane : row->lane;
     bool moves = row->task && map_get(&s->feed.moving, (uint64_t)row->task);
-    if (moves || lane_feeds(&s->lanes, lane, row->priority))
+    // It may have been left out of either.
+    if (moves || lane_feeds(&s->lanes, lane, row->priority) ||
+        lane_feeds(&s->lanes, row->lane, row->priority))
         lane_add(&s->lanes, lane, row->due_at, row->run, row->priority);
 }
 

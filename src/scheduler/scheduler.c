@@ -60,7 +60,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->turn = start.last_turn;
     s->started = s->up_since = now;
     s->backlogs_left = true;
-    s->next_deadline = s->sorted_until = WALL_NONE;
+    s->next_deadline = WALL_NONE;
     pace_init(&s->pace, options->catch_up_per_s);
     s->wall_minus_steady_us = options->wall_minus_steady_us;
     due_init(&s->due, options->horizon_us, options->due_limit);

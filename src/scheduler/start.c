@@ -181,10 +181,6 @@ void start_due_runs(struct scheduler *s, wall now)
     if (s->broken)
         return;
     wall until = wall_plus(now, s->options.claim_ahead_us);
-    // The clock was set back: what full lanes have left out may be due later than now.
-    if (until.us < s->sorted_until.us)
-        due_forget(s);
-    s->sorted_until = until;
     if (!went_well(s, due_load(&s->due, s->store, now)) || s->stopping)
         return;
     sort_into_lanes(s, until);

@@ -94,7 +94,6 @@ struct scheduler {
     struct limits limits;
     struct endpoints endpoints;
     struct feed feed;
-    wall sorted_until; // what is due by then has come into its lane
     struct heap cursors; // key: next_at, order: task id, item: generation << 32 | place in the list
     struct cursor cursor_edge;
     wall cursors_covered;
