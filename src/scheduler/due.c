@@ -83,6 +83,13 @@ wall due_first(const struct due *due)
     return first ? due_of(first->key) : WALL_NEVER;
 }
 
+wall due_reached(const struct due *due)
+{
+    if (due->edge.us == WALL_NONE.us || due->covered.us >= due->edge.us)
+        return due->covered;
+    return wall_plus(due->edge, -1); // of the edge's own instant some may be left
+}
+
 wall due_load_at(const struct due *due, wall now)
 {
     if (due->heap.count >= due->limit)

@@ -38,6 +38,9 @@ void due_put_back(struct due *due, const struct due_row *row);
 // The earliest instant held, of those that do not catch up; WALL_NEVER when empty.
 wall due_first(const struct due *due);
 
+// Everything that is due by then is held or was taken.
+wall due_reached(const struct due *due);
+
 // Loads the next stretch from the store, if the horizon is near its end and there is room. At most
 // one chunk.
 enum status due_load(struct due *due, struct store *store, wall now);

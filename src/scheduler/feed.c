@@ -1,7 +1,8 @@
 // Lines that hold only the first of their runs are filled again from the store when those are gone:
-// what is due by now is read once more, some of it in each turn, and what a hungry line left out
-// joins it. An edit that sends a task to another endpoint takes its due runs over to that lane in
-// the same way, rather than leave them behind whatever stands in the old one.
+// what has come into lanes is read once more, also what was claimed ahead of its time, some of it
+// in each turn, and what a hungry line left out joins it. An edit that sends a task to another
+// endpoint takes its due runs over to that lane in the same way, rather than leave them behind
+// whatever stands in the old one.
 #include "base/memory.h"
 #include "scheduler/state.h"
 
@@ -25,16 +26,17 @@ bool feed_is_wanted(const struct scheduler *s)
 }
 
 // Not while there is more to come from the due index, or a run would be noted twice.
-static bool begin_feed(struct scheduler *s, wall now)
+static bool begin_feed(struct scheduler *s, wall until)
 {
-    if (!feed_is_wanted(s) || s->due.covered.us < now.us || due_first(&s->due).us <= now.us)
+    if (!feed_is_wanted(s) || due_reached(&s->due).us < until.us ||
+        due_first(&s->due).us <= until.us)
         return false;
     lanes_feed(&s->lanes);
     limits_feed(&s->limits);
     s->feed.on = true;
     s->feed.edge = WALL_NONE;
     s->feed.edge_id = (run_id){0};
-    s->feed.until = now;
+    s->feed.until = until;
     s->feed.moving = s->feed.moved;
     s->feed.moved = (struct map){0};
     return true;
@@ -66,16 +68,18 @@ static void feed_row(struct scheduler *s, const struct due_row *row)
     // The store knows the lane that a run was made for; its task may have another by now.
     uint64_t lane = known && s->feed.by_task ? known->task->lane : row->lane;
     bool moves = row->task && map_get(&s->feed.moving, (uint64_t)row->task);
-    if (moves || lane_feeds(&s->lanes, lane, row->priority))
+    // It may have been left out of either.
+    if (moves || lane_feeds(&s->lanes, lane, row->priority) ||
+        lane_feeds(&s->lanes, row->lane, row->priority))
         lane_add(&s->lanes, lane, row->due_at, row->run, row->priority);
 }
 
-void feed_lines(struct scheduler *s, wall now)
+void feed_lines(struct scheduler *s, wall until)
 {
     static _Thread_local struct due_row rows[CHUNK];
     struct feed *feed = &s->feed;
     size_t count;
-    if (s->broken || (!feed->on && !begin_feed(s, now)))
+    if (s->broken || (!feed->on && !begin_feed(s, until)))
         return;
     if (!went_well(s, store_load_due(s->store, feed->edge, feed->edge_id, feed->until, CHUNK, rows,
                                      &count)))

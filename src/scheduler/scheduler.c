@@ -345,9 +345,7 @@ enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_
     }
     limits_shift(&s->limits, step_us);
     endpoints_shift(&s->endpoints, step_us);
-    // What was loaded is by the old clock: it comes once more, and what is twice starts once.
-    due_done(&s->due);
-    due_init(&s->due, s->options.horizon_us, s->options.due_limit);
+    due_forget(s);
     return STATUS_OK;
 }
 

@@ -170,6 +170,12 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
     run_done(&run);
 }
 
+void due_forget(struct scheduler *s)
+{
+    due_done(&s->due);
+    due_init(&s->due, s->options.horizon_us, s->options.due_limit);
+}
+
 void start_due_runs(struct scheduler *s, wall now)
 {
     if (s->broken)
@@ -181,7 +187,7 @@ void start_due_runs(struct scheduler *s, wall now)
     let_some_catch_up(s, now);
     release_held_runs(s, now);
     endpoints_probe(s, now);
-    feed_lines(s, now);
+    feed_lines(s, until);
     limits_release(s, now);
     if (s->broken)
         return;

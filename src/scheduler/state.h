@@ -264,7 +264,9 @@ wall pace_next(const struct scheduler *s, wall now);
 // start.c
 void start_due_runs(struct scheduler *s, wall now);
 // feed.c
-void feed_lines(struct scheduler *s, wall now);
+// What was loaded is by an old clock: it comes once more, and what is twice starts once.
+void due_forget(struct scheduler *s);
+void feed_lines(struct scheduler *s, wall until); // what is due by then has come into its lane
 bool feed_is_wanted(const struct scheduler *s);
 void feed_moved_task(struct scheduler *s, int64_t task);
 void feed_done(struct feed *feed);

@@ -104,6 +104,11 @@ static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q, bool a
         broken(w, "P21", "run %s is %s, and its end is %s", id_text(run->id), run_state_text(state),
                wall_is_set(run->finished_at) ? "set" : "not set");
     bool says_why = sqlite3_column_bytes(q, REASON) > 0;
+    const char *reason = says_why ? (const char *)sqlite3_column_text(q, REASON) : "";
+    run->given_up = state == RUN_MISSED &&
+                    (strstr(reason, "was edited before") || strstr(reason, "was deleted"));
+    if (is_occurrence(run->trigger)) // an order does not tell which
+        run->trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER);
     if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
         broken(w, "P1", "run %s is %s without a reason", id_text(run->id), run_state_text(state));
     if (is_pending(state) &&
@@ -207,14 +212,35 @@ static struct owed **runs_of_span(struct world *w, const struct span *span, size
     return runs;
 }
 
-// Whether the process that made it began after the instant.
-static bool before_start(const struct world *w, const struct owed *run)
+// The start of the process that made it.
+static wall start_of(const struct world *w, const struct owed *run)
 {
     int of = 0;
     for (int i = 0; i < w->start_count; i++)
         if (w->start_ids[i].value < run->id.value)
             of = i;
-    return run->nominal.us < w->starts[of].us;
+    return w->starts[of];
+}
+
+// Whether the process that made it began after the instant.
+static bool before_start(const struct world *w, const struct owed *run)
+{
+    return run->nominal.us < start_of(w, run).us;
+}
+
+// An outage ends when a process starts, or when it is found. The earliest and the latest instant
+// that can be the end (exclusive) of the one that an occurrence fell into.
+static wall end_least(const struct world *w, const struct owed *run)
+{
+    for (int i = 0; i < w->start_count; i++)
+        if (w->starts[i].us > run->nominal.us && w->start_ids[i].value < run->id.value)
+            return w->starts[i];
+    return wall_plus(id_time(run->id), -EPSILON_US); // some turns after it was found
+}
+
+static wall end_most(const struct world *w, const struct owed *run)
+{
+    return before_start(w, run) ? start_of(w, run) : wall_plus(id_time(run->id), 1);
 }
 
 static bool paused_at(const struct world *w, int task, wall t)
@@ -235,10 +261,26 @@ static bool paused_within(const struct world *w, int task, wall t, int64_t ahead
     return false;
 }
 
-// Whether another occurrence comes after the n-th and not after `until`.
-static bool later_one(const struct instants *list, size_t n, wall until)
+// P5: whether an occurrence had to be skipped. What fell into an outage is decided when it is found:
+// if its task is paused then, all since the pause is skipped, and nothing of before runs.
+static bool had_to_be_skipped(const struct world *w, const struct owed *run, bool late)
 {
-    for (size_t i = n + 1; i < list->count && list->items[i].at.us <= until.us; i++)
+    wall made = id_time(run->id);
+    if (run->given_up)
+        return false; // the edit has decided
+    if (!late)
+        return paused_within(w, run->task, made, 0) ||
+               paused_within(w, run->task, run->nominal, w->options.claim_ahead_us);
+    if (!paused_within(w, run->task, made, 0))
+        return false;
+    return run->state != RUN_MISSED ||
+           paused_within(w, run->task, run->nominal, w->options.claim_ahead_us);
+}
+
+// Whether another occurrence comes after the n-th and before `end`.
+static bool later_one(const struct instants *list, size_t n, wall end)
+{
+    for (size_t i = n + 1; i < list->count && list->items[i].at.us < end.us; i++)
         if (!list->items[i].skipped)
             return true;
     return false;
@@ -253,13 +295,47 @@ static const char *moment_text(wall t)
     return text;
 }
 
-// P14 and P15: whether what was decided about an occurrence is what the rules say.
-static void check_decision(struct world *w, const struct span *span, const struct instants *list,
-                           size_t n, const struct owed *run)
+// It came due before the start, or is found late, or an earlier one that was found with it is.
+static bool fell_into_outage(const struct world *w, struct owed *const *runs, size_t n)
+{
+    wall made = id_time(runs[n]->id);
+    for (size_t i = n + 1; i-- > 0;) {
+        wall then = id_time(runs[i]->id);
+        if (made.us - then.us > EPSILON_US)
+            return false;
+        if (before_start(w, runs[i]) || then.us - runs[i]->nominal.us > BEHIND_US)
+            return true;
+    }
+    return false;
+}
+
+// P14: an edit or a delete gives up all that has no record yet. Else there was an outage, and a
+// later one fell into it, too.
+static void check_missed(struct world *w, const struct span *span, const struct instants *list,
+                         size_t n, const struct owed *run, bool late)
 {
     const struct instant *instant = &list->items[n];
+    if (run->given_up && (!span->ended || run->finished_at.us < span->until.us))
+        broken(w, "P14", "t%d at %s is missed for an edit that was none", span->task,
+               moment_text(instant->at));
+    if (run->given_up)
+        return;
+    if (!late)
+        broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
+               moment_text(instant->at));
+    if (!later_one(list, n, end_most(w, run)))
+        broken(w, "P14", "t%d at %s is missed, and it was the latest", span->task,
+               moment_text(instant->at));
+}
+
+// P14 and P15: whether what was decided about an occurrence is what the rules say.
+static void check_decision(struct world *w, const struct span *span, const struct instants *list,
+                           size_t n, struct owed *const *runs)
+{
+    const struct owed *run = runs[n];
+    const struct instant *instant = &list->items[n];
     wall made = id_time(run->id);
-    bool late = before_start(w, run) || made.us - run->nominal.us > BEHIND_US;
+    bool late = fell_into_outage(w, runs, n);
     if (instant->skipped && run->state != RUN_SKIPPED)
         broken(w, "P15", "t%d at %s does not exist on that day's clock, and is %s", span->task,
                moment_text(instant->at), run_state_text(run->state));
@@ -269,21 +345,22 @@ static void check_decision(struct world *w, const struct span *span, const struc
         !paused_at(w, span->task, run->finished_at))
         broken(w, "P14", "t%d at %s was skipped, and was not paused", span->task,
                moment_text(instant->at));
-    if (run->state != RUN_SKIPPED &&
-        (paused_within(w, span->task, made, 0) ||
-         paused_within(w, span->task, run->nominal, w->options.claim_ahead_us)))
+    if (run->state != RUN_SKIPPED && had_to_be_skipped(w, run, late))
         broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
                moment_text(instant->at));
-    if (run->state == RUN_MISSED &&
-        !(before_start(w, run) || run->finished_at.us - run->nominal.us > BEHIND_US))
-        broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
-               moment_text(instant->at));
-    if (run->state == RUN_MISSED && !later_one(list, n, run->finished_at))
-        broken(w, "P14", "t%d at %s is missed, and it was the latest", span->task,
-               moment_text(instant->at));
-    if (run->state != RUN_MISSED && run->state != RUN_SKIPPED && late &&
-        later_one(list, n, wall_plus(made, -2 * MILLISECOND)))
+    if (run->state == RUN_MISSED)
+        check_missed(w, span, list, n, run, late);
+    if (run->state == RUN_MISSED || run->state == RUN_SKIPPED)
+        return;
+    if (late != (run->trigger == TRIGGER_CATCH_UP))
+        broken(w, "P14", "t%d at %s %s", span->task, moment_text(instant->at),
+               late ? "fell into an outage, and runs as if it had come in time"
+                    : "catches up, and there was no outage");
+    if (late && later_one(list, n, end_least(w, run)))
         broken(w, "P14", "t%d at %s was caught up with, and a later one was due", span->task,
+               moment_text(instant->at));
+    if (late && span->ended && made.us > span->until.us)
+        broken(w, "P14", "t%d at %s was caught up with after its schedule was gone", span->task,
                moment_text(instant->at));
 }
 
@@ -304,7 +381,7 @@ static void check_span(struct world *w, const struct span *span)
             broken(w, "P1", "t%d has no record for %s (generation %d)", span->task,
                    moment_text(list.items[i].at), span->generation);
         if (there)
-            check_decision(w, span, &list, i, runs[at++]);
+            check_decision(w, span, &list, at++, runs);
     }
     if (at < count)
         broken(w, "P3", "t%d has run %s for %s, which is none of its instants or comes twice",

@@ -181,17 +181,24 @@ static void check_wait(struct world *w, const struct owed *run, const struct ord
                (long long)((run->due_most.us - run->due_least.us) / MILLISECOND));
 }
 
-static void check_time(struct world *w, const struct owed *run, const struct order *order)
+// Until when something held a run back that goes to this endpoint.
+static int64_t excuse_of(const struct world *w, const struct owed *run, int endpoint)
 {
-    int64_t late = wall_of(w).us - order->due_at.us;
     int64_t excuse = most_of(w->disturbed_us, run->made_us);
-    int endpoint = spec_of(w, order->task) >= 0 ? w->specs[spec_of(w, order->task)].endpoint : 0;
     excuse = most_of(excuse, w->endpoint_disturbed_us[endpoint]);
     if (run->task >= 0) {
         excuse = most_of(excuse, w->tasks[run->task].disturbed_us);
         for (int i = 0; i < ENDPOINTS && w->tasks[run->task].moved_between_endpoints; i++)
             excuse = most_of(excuse, w->endpoint_disturbed_us[i]);
     }
+    return excuse;
+}
+
+static void check_time(struct world *w, const struct owed *run, const struct order *order)
+{
+    int64_t late = wall_of(w).us - order->due_at.us;
+    int endpoint = spec_of(w, order->task) >= 0 ? w->specs[spec_of(w, order->task)].endpoint : 0;
+    int64_t excuse = excuse_of(w, run, endpoint);
     if (-late > w->options.claim_ahead_us)
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
@@ -230,6 +237,7 @@ void model_order(struct world *w, const struct order *order)
     run->state = RUN_RUNNING;
     run->flying = true;
     int endpoint = w->specs[run->spec].endpoint;
+    w->served_us[endpoint] = w->now_us;
     if (++w->flying > w->options.total_limit || ++w->flying_at[endpoint] > w->options.lane_limit)
         broken(w, "P17", "%d attempts are under way, %d towards endpoint %d", w->flying,
                w->flying_at[endpoint], endpoint + 1);
@@ -244,6 +252,30 @@ void model_mark_full(struct world *w)
         w->disturbed_us = w->now_us;
     for (int i = 0; i < ENDPOINTS; i++)
         if (w->flying_at[i] >= w->options.lane_limit)
+            w->endpoint_disturbed_us[i] = w->now_us;
+}
+
+// A line that holds only the first of its runs is fed again turn by turn: as long as it moves, and
+// what it has left out has waited for nothing else, lateness is explained.
+void model_mark_fed(struct world *w)
+{
+    bool left[ENDPOINTS] = {false}, forgotten[ENDPOINTS] = {false};
+    wall now = wall_of(w);
+    for (size_t i = 0; i < w->run_count && w->options.due_limit <= 10; i++) {
+        const struct owed *run = &w->runs[i];
+        const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
+        if (!is_pending(run->state) || run->due_most.us > now.us ||
+            (known && (!known->alive || known->pause >= 0)))
+            continue;
+        int spec = known ? known->spec : run->spec;
+        int endpoint = spec >= 0 ? w->specs[spec].endpoint : 0;
+        bool explained = now.us - run->due_most.us <= EPSILON_US ||
+                         w->now_us - excuse_of(w, run, endpoint) <= EPSILON_US;
+        left[endpoint] = true;
+        forgotten[endpoint] = forgotten[endpoint] || !explained;
+    }
+    for (int i = 0; i < ENDPOINTS; i++)
+        if (left[i] && !forgotten[i] && w->now_us - w->served_us[i] <= EPSILON_US)
             w->endpoint_disturbed_us[i] = w->now_us;
 }
 

@@ -313,8 +313,10 @@ static void turn(struct world *w)
     } else if (store_checkpoint(w->store) != STATUS_OK) {
         broken(w, "P19", "a checkpoint fails though the disk does not");
     }
-    if (w->scheduler)
+    if (w->scheduler) {
         model_mark_full(w);
+        model_mark_fed(w);
+    }
     w->now_us += TURN_US;
     w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
 }

@@ -89,6 +89,7 @@ struct owed { // a run
     int payload;              // 0: none
     bool seen;                // found in the store by the audit under way
     wall due_at, finished_at; // as stored
+    bool given_up;            // missed for an edit or a delete, as its reason says
     bool delivered_well;
     bool swept; // canceled with all that was pending: where that is much, some turns later
 };
@@ -245,6 +246,7 @@ struct world {
     size_t effect_count, effect_room;
     int flying, flying_at[ENDPOINTS];
     int64_t disturbed_us, endpoint_disturbed_us[ENDPOINTS];
+    int64_t served_us[ENDPOINTS]; // an order left
 
     double jitter_low, jitter_high; // where in the allowed range waits lay
     int jitter_count;
@@ -306,6 +308,7 @@ void model_crash(struct world *w); // all that flew is lost, once the server is 
 
 void model_recovered(struct world *w);
 void model_mark_full(struct world *w);
+void model_mark_fed(struct world *w);
 bool is_pending(enum run_state state);
 
 // audit.c

@@ -760,6 +760,16 @@ TEST(a_blocked_endpoint_holds_little_memory_delays_no_other_and_loses_nothing)
     end_world();
 }
 
+TEST(what_is_claimed_ahead_and_finds_no_room_in_its_lane_starts_all_the_same)
+{
+    begin_world_with(10); // a lane holds two
+    for (int i = 0; i < 5; i++)
+        ask(NULL, "{" HOOK "}", wall_plus(now, 5 * SECOND), -1);
+    pass_until(wall_plus(now, 6 * SECOND));
+    CHECK_INT(5, flying_count);
+    end_world();
+}
+
 TEST(a_task_held_back_holds_little_memory_delays_no_other_and_loses_nothing)
 {
     begin_world_with(1000);
