@@ -36,7 +36,9 @@ static bool mix_rows(sqlite3 *handle, const char *sql, uint64_t *hash)
 
 uint64_t inspect_hash(sqlite3 *handle)
 {
-    static const char list[] = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    // Those two are written by the commit itself, and this is asked before it.
+    static const char list[] = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+                               " AND name NOT IN ('books', 'definition_uses') ORDER BY name";
     uint64_t hash = 1;
     sqlite3_stmt *q = NULL;
     bool well = mix_rows(handle, "SELECT type, name, sql FROM sqlite_schema ORDER BY name", &hash);

@@ -261,8 +261,8 @@ static bool paused_within(const struct world *w, int task, wall t, int64_t ahead
     return false;
 }
 
-// P5: whether an occurrence had to be skipped. What fell into an outage is decided when it is found:
-// if its task is paused then, all since the pause is skipped, and nothing of before runs.
+// P5: whether an occurrence had to be skipped. What fell into an outage is decided when it is
+// found: if its task is paused then, all since the pause is skipped, and nothing of before runs.
 static bool had_to_be_skipped(const struct world *w, const struct owed *run, bool late)
 {
     wall made = id_time(run->id);
