@@ -36,7 +36,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http faults crash=$(N) power=$(POINTS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
