@@ -4,7 +4,7 @@
 LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
-N ?= 30
+N ?= 12
 POINTS ?= 30000
 SEEDS ?= 2000
 ROWS ?=
