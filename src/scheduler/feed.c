@@ -17,7 +17,6 @@ void feed_done(struct feed *feed)
 void feed_moved_task(struct scheduler *s, int64_t task)
 {
     map_put(&s->feed.moved, (uint64_t)task, s);
-    s->feed.by_task = true;
 }
 
 bool feed_is_wanted(const struct scheduler *s)
@@ -66,7 +65,7 @@ static void feed_row(struct scheduler *s, const struct due_row *row)
         waits_elsewhere(s, row, known))
         return;
     // The store knows the lane that a run was made for; its task may have another by now.
-    uint64_t lane = known && s->feed.by_task ? known->task->lane : row->lane;
+    uint64_t lane = known ? known->task->lane : row->lane;
     bool moves = row->task && map_get(&s->feed.moving, (uint64_t)row->task);
     // It may have been left out of either.
     if (moves || lane_feeds(&s->lanes, lane, row->priority) ||

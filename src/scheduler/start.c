@@ -138,7 +138,7 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         expect_checkin(s, run->id, run->due_at); // claimed ahead, and missed only at its time
     else if (task->lane !=
              lane) // given another endpoint since it was noted: that one's limit counts
-        s->feed.by_task |= !lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
+        lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
     // Who may not start because of another run is judged before limits make it wait.
     else if (may_start(s, now, run, task) &&
              limits_let(s, start_of(run, now), run, task, released) &&

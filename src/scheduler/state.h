@@ -44,7 +44,6 @@ struct feed {
     run_id edge_id;
     wall until;
     struct map moved, moving; // tasks that go to another endpoint: for the next time, for this time
-    bool by_task;             // the store may name another lane than a run's task has
 };
 
 // Which runs wait for another one of their task. overlap.c
