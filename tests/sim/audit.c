@@ -295,16 +295,25 @@ static const char *moment_text(wall t)
     return text;
 }
 
-// It came due before the start, or is found late, or an earlier one that was found with it is.
+static bool found_late(const struct owed *run)
+{
+    return id_time(run->id).us - run->nominal.us > BEHIND_US;
+}
+
+// It came due before the process started, or is found late. An outage of a running process ends
+// when its first occurrence is found: then what came due until that moment is part of it, too. One
+// that ended with the start has no later part: what comes due after a start comes in time.
 static bool fell_into_outage(const struct world *w, struct owed *const *runs, size_t n)
 {
-    wall made = id_time(runs[n]->id);
-    for (size_t i = n + 1; i-- > 0;) {
-        wall then = id_time(runs[i]->id);
-        if (made.us - then.us > EPSILON_US)
+    const struct owed *run = runs[n];
+    if (before_start(w, run) || found_late(run))
+        return true;
+    for (size_t i = n; i-- > 0;) {
+        wall found = id_time(runs[i]->id);
+        if (id_time(run->id).us - found.us > EPSILON_US)
             return false;
-        if (before_start(w, runs[i]) || then.us - runs[i]->nominal.us > BEHIND_US)
-            return true;
+        if (!before_start(w, runs[i]) && found_late(runs[i]))
+            return run->nominal.us < found.us;
     }
     return false;
 }
