@@ -52,12 +52,15 @@ def killed_between(seen: Evidence, start: float, end: float) -> bool:
 
 
 def deleted_meanwhile(seen: Evidence, run: Run) -> bool:
-    """Whether its task was deleted before it ended: then it is not tried again."""
+    """Whether its task was deleted while the run was there: then it is not tried again.
+
+    An occurrence becomes a run a moment before its instant, so it may be older than what it is for.
+    """
     end = instant(run["finished_at"])
     return any(
         edit.task == run["task"] and edit.kind == "delete" and edit.outcome != FAIL and edit.sent <= end + MILLISECOND
         for edit in seen.edits
-        if edit.answered >= instant(run["scheduled_for"])
+        if edit.answered >= instant(run["created_at"])
     )
 
 
@@ -218,7 +221,7 @@ def attempts_count(seen: Evidence) -> Violations:
         if len(numbers) > seen.max_attempts:
             yield f"{run['id']} has {len(numbers)} attempts, allowed are {seen.max_attempts}"
         if run["state"] == "failed" and len(numbers) < seen.max_attempts and not deleted_meanwhile(seen, run):
-            yield f"{run['id']} failed after {len(numbers)} of {seen.max_attempts} attempts"
+            yield f"{run['id']} failed after {len(numbers)} of {seen.max_attempts} attempts: {run['reason']}"
         fences = [attempt["fence"] for attempt in run["attempts"]]
         if any(second <= first for first, second in pairwise(fences)):
             yield f"{run['id']} has the fences {fences}"
