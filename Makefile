@@ -4,7 +4,7 @@
 LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
-N ?= 12
+N ?= 30
 POINTS ?= 30000
 SEEDS ?= 2000
 ROWS ?=
@@ -36,7 +36,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS) mutants
+	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
