@@ -86,7 +86,11 @@ Serve = Callable[[Peer], None]
 
 
 def answer(*pieces: bytes) -> Serve:
-    """The request, then these bytes, then the end of the connection."""
+    """The request, then these bytes, then the end of the connection.
+
+    For answers after which a connection cannot be used again: after a whole one the next request may already be on
+    its way when the end comes, and is rightly said to be broken.
+    """
 
     def serve(peer: Peer) -> None:
         if peer.request():
@@ -279,7 +283,7 @@ def plain_kinds() -> list[Kind]:
         Kind("endless chunks", answer_and_flood(CHUNKED, b"10000\r\n" + bytes(65536) + b"\r\n"), FINE),
         Kind(
             "gzip bomb",
-            answer(OK, b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb), bomb),
+            answer_and_hold(OK, b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb), bomb),
             FINE,
         ),
         Kind("half open", half_open, TIMED_OUT, IN_TIME),
@@ -317,8 +321,8 @@ def plain_kinds() -> list[Kind]:
         Kind("HTTP/0.9", answer(b"<html>hello</html>"), FAILED, ("HTTP",)),
         Kind("HTTP/9.9", answer(b"HTTP/9.9 200 OK\r\n\r\n"), FAILED),
         Kind("random bytes", answer(os.urandom(65536)), ("failed", "broken")),
-        Kind("status 999", answer(b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), FAILED, ("999",)),
-        Kind("status 000", answer(b"HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n"), ("failed", "broken")),
+        Kind("status 999", answer_and_hold(b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), FAILED, ("999",)),
+        Kind("status 000", answer_and_hold(b"HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n"), ("failed", "broken")),
         Kind("100 for ever", answer_and_drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), TIMED_OUT, IN_TIME),
         Kind(
             "a flood of 1xx",
@@ -333,22 +337,31 @@ def plain_kinds() -> list[Kind]:
         ),
         Kind(
             "redirect to itself",
-            answer(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+            answer_and_hold(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
             FAILED,
             ("302",),
         ),
         Kind(
             "redirect to a private address",
-            answer(b"HTTP/1.1 307 There\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n"),
+            answer_and_hold(
+                b"HTTP/1.1 307 There\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n"
+            ),
             FAILED,
             ("307",),
         ),
         Kind("204 with a body", answer_and_hold(b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello"), FINE),
-        Kind("no UTF-8", answer(OK, b"X-\xff: \xfe\xfd\r\nContent-Length: 4\r\n\r\n\xff\xfe\xc0\x80"), FINE),
-        Kind("NUL in the body", answer(OK, b"Content-Length: 5\r\n\r\na\0b\0c"), FINE),
+        Kind("no UTF-8", answer_and_hold(OK, b"X-\xff: \xfe\xfd\r\nContent-Length: 4\r\n\r\n\xff\xfe\xc0\x80"), FINE),
+        Kind("NUL in the body", answer_and_hold(OK, b"Content-Length: 5\r\n\r\na\0b\0c"), FINE),
         Kind("NUL in the header", answer(OK, b"X-Nul: a\0b\r\nContent-Length: 0\r\n\r\n"), FAILED),
-        Kind("CR and LF alone", answer(b"HTTP/1.1 200 OK\nX: a\rb\nContent-Length: 0\n\n"), ("succeeded", "failed")),
-        Kind("a folded header", answer(OK, b"X-Long: a\r\n b\r\n c\r\nContent-Length: 0\r\n\r\n"), FINE),
+        Kind(
+            "CR and LF alone",
+            answer_and_hold(b"HTTP/1.1 200 OK\nX: a\rb\nContent-Length: 0\n\n"),
+            ("succeeded", "failed"),
+        ),
+        Kind("a folded header", answer_and_hold(OK, b"X-Long: a\r\n b\r\n c\r\nContent-Length: 0\r\n\r\n"), FINE),
+        Kind(
+            "an end that was not announced", answer(EMPTY), (*FINE, *BROKEN), ("succeeded", "kept open from an earlier")
+        ),
         Kind("an answer before the request", answer_unasked, ("succeeded", "failed", "broken")),
     ]
 
