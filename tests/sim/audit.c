@@ -475,7 +475,7 @@ static void check_waiting(struct world *w, bool at_end)
         for (int e = 0; e < ENDPOINTS; e++)
             if (w->endpoint_disturbed_us[e] > excuse)
                 excuse = w->endpoint_disturbed_us[e];
-        if (!held && w->now_us - excuse > EPSILON_US)
+        if (!held && w->now_us - excuse > model_patience(run))
             broken(w, "P1", "run %s is due since %s, and nothing holds it back", id_text(run->id),
                    moment_text(run->due_at));
     }

@@ -194,6 +194,14 @@ static int64_t excuse_of(const struct world *w, const struct owed *run, int endp
     return excuse;
 }
 
+// How long it may wait with nothing in its way. Runs that catch up are let go ten times a second,
+// and one that finds its lane full tries again the next time.
+int64_t model_patience(const struct owed *run)
+{
+    bool paced = run->trigger == TRIGGER_CATCH_UP && run->attempts == 0;
+    return paced ? EPSILON_US + PACE_US : EPSILON_US;
+}
+
 static void check_time(struct world *w, const struct owed *run, const struct order *order)
 {
     int64_t late = wall_of(w).us - order->due_at.us;
@@ -202,7 +210,7 @@ static void check_time(struct world *w, const struct owed *run, const struct ord
     if (-late > w->options.claim_ahead_us)
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
-    if (late > EPSILON_US && w->now_us - excuse > EPSILON_US)
+    if (late > model_patience(run) && w->now_us - excuse > model_patience(run))
         broken(w, "P2", "run %s starts %lld ms late, and nothing held it back", id_text(run->id),
                (long long)(late / MILLISECOND));
 }
@@ -269,8 +277,8 @@ void model_mark_fed(struct world *w)
             continue;
         int spec = known ? known->spec : run->spec;
         int endpoint = spec >= 0 ? w->specs[spec].endpoint : 0;
-        bool explained = now.us - run->due_most.us <= EPSILON_US ||
-                         w->now_us - excuse_of(w, run, endpoint) <= EPSILON_US;
+        bool explained = now.us - run->due_most.us <= model_patience(run) ||
+                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(run);
         left[endpoint] = true;
         forgotten[endpoint] = forgotten[endpoint] || !explained;
     }

@@ -32,6 +32,7 @@
 #define KEYS 60
 #define EVENTS_MAX 40
 #define EPSILON_US (100 * MILLISECOND)
+#define PACE_US (105 * MILLISECOND) // between two times that runs may catch up, and a turn
 #define LINE_TEXT 200
 #define LINES_KEPT 60
 
@@ -307,6 +308,7 @@ void model_order(struct world *w, const struct order *order);
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 
 void model_recovered(struct world *w);
+int64_t model_patience(const struct owed *run);
 void model_mark_full(struct world *w);
 void model_mark_fed(struct world *w);
 bool is_pending(enum run_state state);
