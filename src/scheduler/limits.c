@@ -8,6 +8,7 @@
 #include "scheduler/state.h"
 
 #define STARTS_BETWEEN_TRIMS 100
+#define LOOKED_AT_MAX 2000 // of those parked, in one turn
 
 struct key_rate {
     struct rate rate;
@@ -345,22 +346,36 @@ static int room_to_release(const struct scheduler *s, wall now, const struct str
     return starts < room ? starts : room;
 }
 
+// The first of a strand that may start at all. One that has ended meanwhile (canceled, or missed by
+// its deadline) takes no place from others, nor does one that was noted twice and is on its way.
+static bool take_pending(struct scheduler *s, struct strand *strand, struct heap_entry *ret)
+{
+    while (!s->broken && waiting_take(&strand->parked, ret)) {
+        run_id run = {(int64_t)ret->order};
+        if (!map_get(&s->limits.released, ret->order) &&
+            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_pending(s, run)))
+            return true;
+        leave_strand(&s->limits, strand, run);
+    }
+    return false;
+}
+
 // Sends the first of a strand back to its lane. False where that lane is full: it wakes the
 // scheduler when it is not.
 static bool release_first(struct scheduler *s, struct strand *strand)
 {
     struct limits *limits = &s->limits;
     struct heap_entry entry;
-    if (!waiting_take(&strand->parked, &entry))
+    if (!take_pending(s, strand, &entry))
         return false;
     run_id run = {(int64_t)entry.order};
     wall due_at = waiting_due(entry.key);
     int priority = waiting_priority(entry.key);
-    leave_strand(limits, strand, run);
     if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
-        park(limits, strand, due_at, run, priority);
+        waiting_add(&strand->parked, due_at, run, priority, SIZE_MAX); // it has not left
         return false;
     }
+    leave_strand(limits, strand, run);
     strand->released++;
     map_put(&limits->released, entry.order, strand);
     if (strand->rate && lane_has_room(&s->lanes, strand->lane))
@@ -400,6 +415,7 @@ void limits_release(struct scheduler *s, wall now)
     struct heap line = {0};
     struct heap_entry entry;
     limits->next = WALL_NEVER;
+    limits->looked_at = 0;
     if (!limits->strands.count)
         return;
     count_flights(s);

@@ -31,6 +31,7 @@ struct limits {
     struct map released; // run -> the struct strand it comes from, while it is in its lane
     struct map single;   // parked one-offs: run -> its struct strand
     size_t parked;       // runs in all strands
+    int looked_at;       // of them, in the turn under way
     size_t held_most;    // how many are held before each strand holds only a few; 0: all
     bool hungry;         // a strand has left out runs and has room for them again
     wall next;           // when the first of them may start; WALL_NEVER: when a flight has ended

@@ -264,6 +264,9 @@ bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const 
                     uint64_t lane)
 {
     run_id waiting;
+    if (overlap_holds(s,
+                      run->id)) // noted twice, as lines that are fed may: it comes back by itself
+        return false;
     if (!run->task || task->overlap == OVERLAP_ALLOW ||
         (!is_busy(s, run->task) && !find_waiting(s, run->task, &waiting)))
         return !s->broken;

@@ -20,6 +20,17 @@ bool is_scheduled(struct scheduler *s, run_id id)
     return scheduled;
 }
 
+bool still_pending(struct scheduler *s, run_id id)
+{
+    struct run run;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return false;
+    bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
+    run_done(&run);
+    return pending;
+}
+
 // What is due within the next moment goes to its lane: all of it, unless the clock has leapt.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {

@@ -272,6 +272,7 @@ void feed_done(struct feed *feed);
 void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane);
 // Whether the store has it as scheduled: not started, nor ended.
 bool is_scheduled(struct scheduler *s, run_id id);
+bool still_pending(struct scheduler *s, run_id id); // that, or between two attempts
 // report.c
 // True where the attempt is over, and to be logged.
 bool take_report(struct scheduler *s, wall now, struct message *m);
