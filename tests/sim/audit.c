@@ -107,6 +107,7 @@ static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q, bool a
     const char *reason = says_why ? (const char *)sqlite3_column_text(q, REASON) : "";
     run->given_up = state == RUN_MISSED &&
                     (strstr(reason, "was edited before") || strstr(reason, "was deleted"));
+    run->by_policy = run->by_policy || strstr(reason, "by its deadline");
     if (is_occurrence(run->trigger)) // an order does not tell which
         run->trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER);
     if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
@@ -130,6 +131,7 @@ static void check_runs(struct world *w, bool at_end)
                 learn_details(w, run);
             else
                 w->verdict->figures.occurrences++;
+            policies_learned(w, run);
         }
         check_run(w, run, q, at_end);
     }
@@ -277,15 +279,6 @@ static bool had_to_be_skipped(const struct world *w, const struct owed *run, boo
            paused_within(w, run->task, run->nominal, w->options.claim_ahead_us);
 }
 
-// Whether another occurrence comes after the n-th and before `end`.
-static bool later_one(const struct instants *list, size_t n, wall end)
-{
-    for (size_t i = n + 1; i < list->count && list->items[i].at.us < end.us; i++)
-        if (!list->items[i].skipped)
-            return true;
-    return false;
-}
-
 static const char *moment_text(wall t)
 {
     static char texts[2][MOMENT_TEXT];
@@ -332,8 +325,8 @@ static void check_missed(struct world *w, const struct span *span, const struct 
     if (!late)
         broken(w, "P14", "t%d at %s is missed, and there was no outage", span->task,
                moment_text(instant->at));
-    if (!later_one(list, n, end_most(w, run)))
-        broken(w, "P14", "t%d at %s is missed, and it was the latest", span->task,
+    if (!outage_lets_miss(w, span, list, n, end_least(w, run), end_most(w, run), id_time(run->id)))
+        broken(w, "P14", "t%d at %s is missed, and its catch_up lets it run", span->task,
                moment_text(instant->at));
 }
 
@@ -350,13 +343,15 @@ static void check_decision(struct world *w, const struct span *span, const struc
                moment_text(instant->at), run_state_text(run->state));
     if (w->stepped_back)
         return; // the record's instants do not tell what was known when
-    if (run->state == RUN_SKIPPED && !instant->skipped &&
+    if (run->state == RUN_SKIPPED && !instant->skipped && !run->by_policy &&
         !paused_at(w, span->task, run->finished_at))
         broken(w, "P14", "t%d at %s was skipped, and was not paused", span->task,
                moment_text(instant->at));
     if (run->state != RUN_SKIPPED && had_to_be_skipped(w, run, late))
         broken(w, "P5", "t%d at %s became a run while it was paused", span->task,
                moment_text(instant->at));
+    if (run->by_policy)
+        return; // decided when it was to start (policies.c)
     if (run->state == RUN_MISSED)
         check_missed(w, span, list, n, run, late);
     if (run->state == RUN_MISSED || run->state == RUN_SKIPPED)
@@ -365,9 +360,9 @@ static void check_decision(struct world *w, const struct span *span, const struc
         broken(w, "P14", "t%d at %s %s", span->task, moment_text(instant->at),
                late ? "fell into an outage, and runs as if it had come in time"
                     : "catches up, and there was no outage");
-    if (late && later_one(list, n, end_least(w, run)))
-        broken(w, "P14", "t%d at %s was caught up with, and a later one was due", span->task,
-               moment_text(instant->at));
+    if (late && !outage_lets_run(w, span, list, n, end_least(w, run), made))
+        broken(w, "P14", "t%d at %s was caught up with, and its catch_up does not let it",
+               span->task, moment_text(instant->at));
     if (late && span->ended && made.us > span->until.us)
         broken(w, "P14", "t%d at %s was caught up with after its schedule was gone", span->task,
                moment_text(instant->at));
@@ -475,6 +470,8 @@ static void check_waiting(struct world *w, bool at_end)
         for (int e = 0; e < ENDPOINTS; e++)
             if (w->endpoint_disturbed_us[e] > excuse)
                 excuse = w->endpoint_disturbed_us[e];
+        if (policies_excuse(w, run) > excuse)
+            excuse = policies_excuse(w, run);
         if (!held && w->now_us - excuse > model_patience(run))
             broken(w, "P1", "run %s is due since %s, and nothing holds it back", id_text(run->id),
                    moment_text(run->due_at));
@@ -545,6 +542,7 @@ static const struct check {
     {"P1 P3 P14 P15 P16", check_occurrences},
     {"P9 P11", check_attempts},
     {"P12", check_effects},
+    {"P2 P4 P12", policies_audit},
     {"P1 P2 P18", check_waiting},
     {"P21", check_books},
     {"P19", check_integrity},

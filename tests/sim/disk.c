@@ -83,6 +83,7 @@ void disk_take(struct world *w, struct store *store)
     disk.ours.keep_key = fallible_keep_key;
     disk.ours.add_journal = fallible_add_journal;
     disk.ours.commit = commit;
+    policies_watch(&disk.ours);
     store->verbs = &disk.ours;
     disk_arm(DISK_WELL, 0);
     w->store = store;

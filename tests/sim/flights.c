@@ -47,7 +47,8 @@ static int64_t full_wait(const struct spec *spec, int number)
 static void next_attempt(struct world *w, struct owed *run, const struct attempt *attempt)
 {
     const struct spec *spec = &w->specs[run->spec];
-    bool over = attempt->gone || attempt->outcome == ATTEMPT_REFUSED ||
+    bool at_most_once = policies_end_it(spec, run, attempt);
+    bool over = at_most_once || attempt->gone || attempt->outcome == ATTEMPT_REFUSED ||
                 run->attempts >= spec->max_attempts ||
                 (run->task >= 0 && !w->tasks[run->task].alive);
     if (over) {
@@ -96,6 +97,7 @@ void model_report(struct world *w, struct message *m, bool heard)
     fly_no_more(w, run);
     trace(w, "report: %s attempt %d %s", id_text(run->id), attempt->number,
           attempt_outcome_text(attempt->outcome));
+    breaker_reported(w, attempt, w->specs[run->spec].endpoint);
     if (run->state != RUN_RUNNING)
         return; // canceled meanwhile
     if (attempt->outcome == ATTEMPT_SUCCEEDED) {
@@ -115,31 +117,28 @@ void model_report(struct world *w, struct message *m, bool heard)
 
 // --- orders ---
 
-// A run that nobody asked for must be an occurrence of its task.
-static struct owed *new_occurrence(struct world *w, const struct order *order)
+struct owed *model_occurrence(struct world *w, run_id id, int task, wall nominal)
 {
-    int task = task_of(order->task->name);
     if (task < 0 || !w->tasks[task].alive)
-        broken(w, "P3", "run %s is of nothing that is known", id_text(order->run));
+        broken(w, "P3", "run %s is of nothing that is known", id_text(id));
     const struct known *known = &w->tasks[task];
     const struct spec *spec = &w->specs[known->spec];
     struct instants instants;
-    oracle_list(spec->when, spec->when_count, wall_plus(order->scheduled_for, -1),
-                order->scheduled_for, &instants);
+    oracle_list(spec->when, spec->when_count, wall_plus(nominal, -1), nominal, &instants);
     bool wanted = instants.count == 1 && !instants.items[0].skipped;
     instants_done(&instants);
     char moment[MOMENT_TEXT];
-    wall_format(order->scheduled_for, moment);
+    wall_format(nominal, moment);
     if (!wanted)
         broken(w, "P15", "t%d fires for %s, which is none of its instants", task, moment);
-    struct owed *run = owed_add(w, order->run);
+    struct owed *run = owed_add(w, id);
     run->task = task;
     run->generation = known->generation;
     run->trigger = TRIGGER_SCHEDULE;
-    run->nominal = run->due_least = run->due_most = order->scheduled_for;
+    run->nominal = run->due_least = run->due_most = nominal;
     for (int i = 0; i < spec->when_count; i++)
-        if (order->scheduled_for.us + spec->when[i].jitter_us > run->due_most.us)
-            run->due_most = wall_plus(order->scheduled_for, spec->when[i].jitter_us);
+        if (nominal.us + spec->when[i].jitter_us > run->due_most.us)
+            run->due_most = wall_plus(nominal, spec->when[i].jitter_us);
     return run;
 }
 
@@ -185,6 +184,7 @@ static void check_wait(struct world *w, const struct owed *run, const struct ord
 static int64_t excuse_of(const struct world *w, const struct owed *run, int endpoint)
 {
     int64_t excuse = most_of(w->disturbed_us, run->made_us);
+    excuse = most_of(excuse, policies_excuse(w, run));
     excuse = most_of(excuse, w->endpoint_disturbed_us[endpoint]);
     if (run->task >= 0) {
         excuse = most_of(excuse, w->tasks[run->task].disturbed_us);
@@ -231,7 +231,7 @@ void model_order(struct world *w, const struct order *order)
 {
     struct owed *run = owed_find(w, order->run);
     if (!run)
-        run = new_occurrence(w, order);
+        broken(w, "P3", "run %s is of nothing that is known", id_text(order->run));
     check_number(w, run, order);
     check_wait(w, run, order);
     check_definition(w, run, order);
@@ -249,6 +249,7 @@ void model_order(struct world *w, const struct order *order)
     if (++w->flying > w->options.total_limit || ++w->flying_at[endpoint] > w->options.lane_limit)
         broken(w, "P17", "%d attempts are under way, %d towards endpoint %d", w->flying,
                w->flying_at[endpoint], endpoint + 1);
+    policies_ordered(w, run, order);
     trace(w, "order: %s attempt %d%s", id_text(run->id), order->number,
           order->due_at.us > wall_of(w).us ? ", ahead" : "");
 }
@@ -261,6 +262,7 @@ void model_mark_full(struct world *w)
     for (int i = 0; i < ENDPOINTS; i++)
         if (w->flying_at[i] >= w->options.lane_limit)
             w->endpoint_disturbed_us[i] = w->now_us;
+    policies_mark(w);
 }
 
 // A line that holds only the first of its runs is fed again turn by turn: as long as it moves, and
@@ -315,6 +317,7 @@ static void learn_lost(struct world *w)
         run->spec = spec_of(w, &task);
         run->attempts++;
         run->state = RUN_RUNNING;
+        policies_learned(w, run);
     }
     sqlite3_finalize(q);
 }
@@ -323,6 +326,7 @@ static void learn_lost(struct world *w)
 void model_recovered(struct world *w)
 {
     static const struct attempt lost = {.outcome = ATTEMPT_LOST, .retry_after_us = -1};
+    policies_started(w);
     if (w->lost_may_be_new)
         learn_lost(w);
     for (size_t i = 0; i < w->run_count; i++)

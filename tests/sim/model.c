@@ -27,7 +27,8 @@ struct owed *owed_add(struct world *w, run_id id)
         w->runs = memory_resize(w->runs, w->run_room, sizeof *w->runs);
     }
     struct owed *run = &w->runs[w->run_count++];
-    *run = (struct owed){.id = id, .task = -1, .spec = -1, .made_us = w->now_us};
+    *run = (struct owed){
+        .id = id, .task = -1, .spec = -1, .made_us = w->now_us, .deadline = WALL_NEVER};
     map_put(&w->by_id, (uint64_t)id.value, (void *)w->run_count);
     return run;
 }
@@ -162,10 +163,12 @@ static void define(struct world *w, int task, int spec)
         known->moved_between_endpoints = true;
     known->ever = known->alive = true;
     known->edits++;
+    int before = known->spec;
     known->spec = spec;
     if (++known->revision == REVISIONS)
         broken(w, "sim", "too many revisions for the simulator");
     known->specs[known->revision] = spec;
+    policies_defined(w, task, before, again);
     if (!again)
         known->pause = -1;
     if (!schedules)
@@ -181,6 +184,7 @@ static void remove_task(struct world *w, int task)
 {
     struct known *known = &w->tasks[task];
     known->alive = false;
+    policies_removed(w, task);
     known->generation++;
     known->edits++;
     end_span(w, known);
@@ -380,6 +384,7 @@ static void owe(struct world *w, const struct message *m, const struct creation 
         run->trigger = TRIGGER_API;
         run->due_least = run->due_most = run->nominal = due;
         run->payload = what->payload[i];
+        policies_owed(w, run, run->task >= 0 ? w->tasks[run->task].spec : run->spec);
         if (!what->flood)
             trace(w, "owed: %s, task %d, spec %d", id_text(run->id), run->task, run->spec);
     }
@@ -451,6 +456,8 @@ static void took_retry(struct world *w, struct message *m, bool heard)
     run->trigger = TRIGGER_RETRY;
     run->retry_of = like.id;
     run->due_least = run->due_most = run->nominal = wall_of(w);
+    policies_owed(w, run, run->task >= 0 ? w->tasks[run->task].spec : run->spec);
+    run->priority = like.priority;
 }
 
 static void took_metrics(struct world *w, struct message *m, bool heard)

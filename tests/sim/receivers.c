@@ -70,10 +70,12 @@ static void saw(struct world *w, const struct try *try)
     w->effects[w->effect_count++] = (struct seen){
         try->order->run, try->order->number, try->order->fence, try->outcome == ATTEMPT_SUCCEEDED};
     w->verdict->figures.effects++;
-    const struct owed *run = owed_find(w, try->order->run);
+    struct owed *run = owed_find(w, try->order->run);
     if (run && run->delivered_well)
         broken(w, "P12", "run %s was delivered again after its success was recorded",
                id_text(try->order->run));
+    if (run)
+        policies_sent(w, run, try->order);
 }
 
 // The instant has come.

@@ -216,13 +216,14 @@ static bool write_spec(struct spec *spec, const char *name)
     char schedules[1000] = "";
     if (spec->when_count)
         snprintf(schedules, sizeof schedules, "\"schedule\":[%s],", spec->schedules);
-    char text[1600];
+    char text[2200], policy[500];
+    policy_write(&spec->policy, policy, sizeof policy);
     snprintf(text, sizeof text,
              "{%s\"http\":{\"url\":\"http://10.0.0.%d/hook\"},\"timeout\":\"PT%dS\",\"retry\":{"
-             "\"max_attempts\":%d,\"backoff\":\"%s\",\"initial\":\"PT%dS\",\"max\":\"PT%dS\"}}",
+             "\"max_attempts\":%d,\"backoff\":\"%s\",\"initial\":\"PT%dS\",\"max\":\"PT%dS\"}%s}",
              schedules, spec->endpoint + 1, (int)(spec->timeout_us / SECOND), spec->max_attempts,
              backoffs[spec->backoff], (int)(spec->initial_us / SECOND),
-             (int)(spec->max_us / SECOND));
+             (int)(spec->max_us / SECOND), policy);
     json_t *value;
     struct json_place place;
     struct faults faults = {0};
@@ -254,6 +255,7 @@ static void make_spec(struct world *w, struct random *chance, struct spec *spec,
         spec->task = NULL;
     } else {
         make_policy(chance, spec);
+        policy_draw(w, chance, spec, task);
     }
     if (keep_schedules) {
         memcpy(spec->when, old->when, sizeof spec->when);

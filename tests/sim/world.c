@@ -81,6 +81,7 @@ void set_clock(struct world *w, int64_t step_us, int drift_ppm)
     w->stepped_back = w->stepped_back || step_us < 0;
     w->disturbed_us = w->now_us;
     trace(w, "the clock was set by %lld ms", (long long)(step_us / MILLISECOND));
+    policies_stepped(w, step_us);
 }
 
 // --- messages ---
@@ -196,17 +197,21 @@ static struct letter *chain_up(struct message **messages, size_t count)
 
 static void hand_orders(struct world *w, struct letter *letter, bool arrive)
 {
+    int attempts = 0;
     while (letter) {
         struct order *order = (struct order *)letter;
         letter = letter->next;
         w->verdict->figures.orders++;
-        if (order->kind == ORDER_ATTEMPT)
+        if (order->kind == ORDER_ATTEMPT) {
+            policies_wrote(w, attempts++, false);
             model_order(w, order);
+        }
         if (arrive)
             dispatcher_take(w, order);
         else
             order_free(order);
     }
+    policies_wrote(w, attempts, false);
 }
 
 // After a failed write: no ok, no order, now and later.
@@ -280,6 +285,7 @@ static void turn(struct world *w)
     disk_arm(fault, w->armed_calls);
     w->armed = DISK_WELL;
     model_mark_full(w);
+    policies_turn(w);
     wall now = wall_of(w);
     w->highest = now.us > w->highest.us ? now : w->highest;
     bool counted = count && asked[0]->kind == MESSAGE_METRICS;
@@ -303,6 +309,10 @@ static void turn(struct world *w)
         audit_metrics(w, buffer_string(&asked[0]->reply.body), finals);
     if (!failed || disk_committed())
         settle(w, asked, count, !failed);
+    if (failed && disk_committed())
+        policies_wrote(w, 0, true);
+    if (failed)
+        policies_turn(w); // the rest was undone
     w->lost_may_be_new = w->lost_may_be_new || (failed && disk_committed());
     hand_orders(w, out.orders, !dies);
     free_chain(out.replies);
@@ -426,7 +436,6 @@ static void choose_options(struct world *w, struct random *chance)
     static const int lanes[] = {64, 64, 3, 1};
     static const int totals[] = {4096, 4096, 20, 2};
     w->options = scheduler_defaults;
-    w->options.breaker_failures = 0; // tests/unit/limits.c has endpoints that are down
     w->options.claim_ahead_us = aheads[random_below(chance, 4)];
     w->options.lane_limit = lanes[random_below(chance, 4)];
     w->options.total_limit = totals[random_below(chance, 4)];
@@ -434,6 +443,7 @@ static void choose_options(struct world *w, struct random *chance)
     w->options.due_limit = random_below(chance, 3) ? 1000000 : 10;
     w->options.key_life_us = random_below(chance, 2) ? w->end_us / 5 : DAY;
     w->options.journal_bytes = random_below(chance, 2) ? 64 << 20 : 2000;
+    policies_choose(w, chance);
 }
 
 static void begin(struct world *w)
@@ -516,6 +526,7 @@ static void done(struct world *w)
     for (int i = 0; i < w->spec_count; i++)
         spec_done(&w->specs[i]);
     map_done(&w->by_id);
+    policies_done(w);
     free(w->runs);
     free(w->tries);
     free(w->effects);

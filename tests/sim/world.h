@@ -36,6 +36,8 @@
 #define LINE_TEXT 200
 #define LINES_KEPT 60
 
+#include "sim/policies.h"
+
 // --- what users have written ---
 
 struct spec { // a definition
@@ -47,6 +49,7 @@ struct spec { // a definition
     int max_attempts, backoff;
     int64_t initial_us, max_us, timeout_us;
     int endpoint;
+    struct policy policy;
 };
 
 struct span { // one generation of a task's schedules
@@ -92,7 +95,13 @@ struct owed { // a run
     wall due_at, finished_at; // as stored
     bool given_up;            // missed for an edit or a delete, as its reason says
     bool delivered_well;
-    bool swept; // canceled with all that was pending: where that is much, some turns later
+    wall deadline; // WALL_NEVER: none
+    int priority;
+    bool alone;       // it first started under a rule that lets no other run of its task beside it
+    bool sent_once;   // it has arrived, and must not again
+    bool end_unknown; // what came of its last attempt cannot be known, and nothing may follow
+    bool by_policy;   // ended by overlap or its deadline
+    bool swept;       // canceled with all that was pending: where that is much, some turns later
 };
 
 struct creation { // a request for runs, kept so that it can be repeated
@@ -177,6 +186,7 @@ struct figures {
     uint64_t turns, requests, runs, orders, reports, effects, occurrences, audits;
     uint64_t events[EVENTS_MAX];
     uint64_t disk[DISK_FAULT_COUNT];
+    uint64_t by_policy[RUN_STATE_COUNT]; // ended by overlap or a deadline
 };
 
 struct verdict_of_life {
@@ -249,6 +259,8 @@ struct world {
     int64_t disturbed_us, endpoint_disturbed_us[ENDPOINTS];
     int64_t served_us[ENDPOINTS]; // an order left
 
+    struct policies policies;
+
     double jitter_low, jitter_high; // where in the allowed range waits lay
     int jitter_count;
 };
@@ -305,6 +317,8 @@ void begin_pause(struct world *w, int task);
 // flights.c
 void model_report(struct world *w, struct message *m, bool heard);
 void model_order(struct world *w, const struct order *order);
+// A run that nobody asked for must be an occurrence of its task.
+struct owed *model_occurrence(struct world *w, run_id id, int task, wall nominal);
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 
 void model_recovered(struct world *w);

@@ -1,0 +1,609 @@
+// What starts and ends against the policies of its task, and what they hold back.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "sim/world.h"
+#include "store/verbs.h"
+
+#define TOLD_MAX 8000 // of one turn
+#define GAP_US (100 * MILLISECOND)
+#define SWEEP_US SECOND
+
+// --- what is written, heard at the store ---
+
+static struct {
+    const struct store_verbs *real;
+    struct store_verbs before;
+    struct told {
+        run_id run;
+        int starts; // so many runs had been started in the turn
+        bool made;
+        enum run_state state; // it was ended as
+        char reason[240];
+        // made:
+        int64_t row;
+        int generation, priority;
+        enum run_trigger trigger;
+        wall nominal, due_at, deadline_at;
+    } told[TOLD_MAX];
+    size_t count, taken;
+    int starts;
+} heard;
+
+static struct told *note(void)
+{
+    if (heard.count == TOLD_MAX)
+        abort(); // the simulator's turns are smaller
+    struct told *told = &heard.told[heard.count++];
+    *told = (struct told){.starts = heard.starts};
+    return told;
+}
+
+static void note_end(run_id run, enum run_state state, const char *reason)
+{
+    struct told *told = note();
+    told->run = run;
+    told->state = state;
+    snprintf(told->reason, sizeof told->reason, "%s", reason ? reason : "");
+}
+
+static enum status hear_add(struct store *s, const struct run *run)
+{
+    enum status status = heard.before.add_run(s, run);
+    if (status != STATUS_OK || !run->generation || run->state != RUN_SCHEDULED)
+        return status;
+    struct told *told = note();
+    told->made = true;
+    told->run = run->id;
+    told->row = run->task;
+    told->generation = run->generation;
+    told->priority = run->priority;
+    told->trigger = run->trigger;
+    told->nominal = run->scheduled_for;
+    told->due_at = run->due_at;
+    told->deadline_at = run->deadline_at;
+    return status;
+}
+
+static enum status hear_start(struct store *s, run_id id, wall at, int64_t revision, uint64_t lane)
+{
+    enum status status = heard.before.start_run(s, id, at, revision, lane);
+    heard.starts += status == STATUS_OK;
+    return status;
+}
+
+static enum status hear_end(struct store *s, run_id id, enum run_state state, const char *reason,
+                            wall now)
+{
+    enum status status = heard.before.end_run(s, id, state, reason, now);
+    if (status == STATUS_OK)
+        note_end(id, state, reason);
+    return status;
+}
+
+static enum status hear_attempt(struct store *s, const struct attempt *attempt,
+                                const struct verdict *verdict, wall now)
+{
+    enum status status = heard.before.finish_attempt(s, attempt, verdict, now);
+    if (status == STATUS_OK && verdict->state == RUN_CANCELED)
+        note_end(attempt->run, verdict->state, verdict->reason);
+    return status;
+}
+
+void policies_watch(struct store_verbs *verbs)
+{
+    heard.before = *verbs;
+    verbs->add_run = hear_add;
+    verbs->start_run = hear_start;
+    verbs->end_run = hear_end;
+    verbs->finish_attempt = hear_attempt;
+}
+
+void policies_turn(struct world *w)
+{
+    (void)w;
+    heard.count = heard.taken = 0;
+    heard.starts = 0;
+}
+
+// --- who is live ---
+
+static const struct policy *policy_of(const struct world *w, const struct owed *run)
+{
+    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
+    return spec >= 0 ? &w->specs[spec].policy : NULL;
+}
+
+static bool is_live(const struct owed *run)
+{
+    return run->flying || run->state == RUN_WAITING || run->state == RUN_RUNNING;
+}
+
+static void now_live(struct world *w, const struct owed *run)
+{
+    struct policies *p = &w->policies;
+    size_t place = (size_t)(run - w->runs);
+    for (size_t i = 0; i < p->live_count; i++)
+        if (p->live[i] == place)
+            return;
+    if (p->live_count == p->live_room) {
+        p->live_room = p->live_room ? p->live_room * 2 : 64;
+        p->live = memory_resize(p->live, p->live_room, sizeof *p->live);
+    }
+    p->live[p->live_count++] = place;
+}
+
+static void forget_ended(struct world *w)
+{
+    struct policies *p = &w->policies;
+    size_t kept = 0;
+    for (size_t i = 0; i < p->live_count; i++)
+        if (is_live(&w->runs[p->live[i]]))
+            p->live[kept++] = p->live[i];
+    p->live_count = kept;
+}
+
+// How many runs of the task are live besides this one.
+static int live_beside(const struct world *w, int task, const struct owed *but, bool flying_only)
+{
+    int count = 0;
+    for (size_t i = 0; i < w->policies.live_count; i++) {
+        const struct owed *run = &w->runs[w->policies.live[i]];
+        count += run->task == task && run != but && (flying_only ? run->flying : is_live(run));
+    }
+    return count;
+}
+
+// --- definitions and requests ---
+
+static void held_until(struct world *w, int task, int64_t us)
+{
+    us = us < w->now_us ? us : w->now_us;
+    if (us > w->policies.full_us[task])
+        w->policies.full_us[task] = us;
+}
+
+void policies_defined(struct world *w, int task, int before, bool again)
+{
+    const struct known *known = &w->tasks[task];
+    const struct policy *now = &w->specs[known->spec].policy;
+    w->policies.since[task][known->revision] = wall_of(w);
+    char text[500];
+    policy_write(now, text, sizeof text);
+    trace(w, "t%d revision %d%s", task, known->revision, text);
+    const struct policy *old = again ? &w->specs[before].policy : NULL;
+    if (old && old->rate.limit) // until now
+        held_until(w, task, rate_opens_us(w, rate_log_of(w, task, old), old->rate));
+    if (old && old->rate.limit && now->rate.limit && old->rate_key == now->rate_key)
+        rate_edit(w, rate_log_of(w, task, now), old->rate, now->rate);
+}
+
+void policies_removed(struct world *w, int task)
+{
+    w->policies.deleted_us[task] = w->now_us;
+}
+
+void policies_owed(struct world *w, struct owed *run, int spec)
+{
+    const struct policy *policy = &w->specs[spec].policy;
+    run->priority = policy->priority;
+    run->deadline =
+        policy->deadline_us ? wall_plus(run->due_most, policy->deadline_us) : WALL_NEVER;
+}
+
+static sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value)
+{
+    sqlite3_stmt *q;
+    if (sqlite3_prepare_v2(w->reading, text, -1, &q, NULL) != SQLITE_OK)
+        broken(w, "sim", "the model cannot ask: %s", sqlite3_errmsg(w->reading));
+    sqlite3_bind_int64(q, 1, value);
+    if (sqlite3_step(q) != SQLITE_ROW)
+        broken(w, "P4", "row %lld is not there", (long long)value);
+    return q;
+}
+
+static int task_of_row(struct world *w, int64_t row)
+{
+    for (int task = 0; task < TASKS; task++)
+        if (w->policies.rows[task] == row)
+            return task;
+    sqlite3_stmt *q = ask_about(w, "SELECT name FROM tasks WHERE id = ?1", row);
+    int task = task_of((const char *)sqlite3_column_text(q, 0));
+    sqlite3_finalize(q);
+    w->policies.rows[task] = row;
+    return task;
+}
+
+void policies_learned(struct world *w, struct owed *run)
+{
+    sqlite3_stmt *q =
+        ask_about(w, "SELECT deadline_at, priority FROM runs WHERE id = ?1", run->id.value);
+    bool limited = sqlite3_column_type(q, 0) != SQLITE_NULL;
+    run->deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
+    run->priority = sqlite3_column_int(q, 1);
+    sqlite3_finalize(q);
+    if (run->attempts == 0)
+        return;
+    // It was started in a turn that nobody has heard of.
+    const struct policy *policy = run->spec >= 0 ? &w->specs[run->spec].policy : policy_of(w, run);
+    run->alone = policy && policy->overlap != OVERLAP_ALLOW;
+    if (policy && policy->rate.limit)
+        rate_start_unseen(w, rate_log_of(w, run->task, policy), policy->rate);
+    now_live(w, run);
+}
+
+// --- what a turn has made and ended ---
+
+// The deadline of an occurrence is that of a revision of its task: of the newest, or of the one
+// that its outage was found under.
+static void check_deadline_made(struct world *w, const struct told *told, int task)
+{
+    const struct known *known = &w->tasks[task];
+    int64_t us = told->deadline_at.us ? told->deadline_at.us - told->due_at.us : 0;
+    bool fits = us == w->specs[known->spec].policy.deadline_us;
+    for (int r = 1; r <= known->revision && told->trigger == TRIGGER_CATCH_UP; r++)
+        fits = fits || us == w->specs[known->specs[r]].policy.deadline_us;
+    if (!fits)
+        broken(w, "P2", "run %s of t%d has a deadline of %lld ms", id_text(told->run), task,
+               (long long)(us / MILLISECOND));
+}
+
+static void expect_catch_up(struct world *w)
+{
+    int64_t waiting = 0;
+    for (size_t i = 0; i < w->run_count; i++)
+        waiting += w->runs[i].state == RUN_SCHEDULED && w->runs[i].trigger == TRIGGER_CATCH_UP;
+    int64_t until = w->now_us + (waiting / ((w->options.catch_up_per_s + 9) / 10) + 1) * GAP_US;
+    if (waiting && until > w->policies.catch_up_us)
+        w->policies.catch_up_us = until;
+}
+
+static void was_made(struct world *w, const struct told *told)
+{
+    int task = task_of_row(w, told->row);
+    if (told->generation != w->tasks[task].generation)
+        broken(w, "P5", "run %s is made for generation %d of t%d, and it is %d", id_text(told->run),
+               told->generation, task, w->tasks[task].generation);
+    check_deadline_made(w, told, task);
+    struct owed *run = model_occurrence(w, told->run, task, told->nominal);
+    if (told->due_at.us < run->due_least.us || told->due_at.us > run->due_most.us)
+        broken(w, "P2", "run %s is due at another time than it should", id_text(run->id));
+    run->due_least = run->due_most = told->due_at;
+    run->trigger = told->trigger;
+    run->priority = told->priority;
+    run->deadline = told->deadline_at.us ? told->deadline_at : WALL_NEVER;
+    if (run->trigger == TRIGGER_CATCH_UP)
+        expect_catch_up(w);
+}
+
+static void was_missed(struct world *w, const struct owed *run)
+{
+    if (run->attempts || run_state_is_final(run->state) != run->swept)
+        broken(w, "P10", "run %s is missed for its deadline after it was %s", id_text(run->id),
+               run_state_text(run->state));
+    if (wall_of(w).us <= run->deadline.us)
+        broken(w, "P2", "run %s is missed %lld ms before its deadline", id_text(run->id),
+               (long long)((run->deadline.us - wall_of(w).us) / MILLISECOND));
+}
+
+static void was_skipped(struct world *w, const struct owed *run, const struct told *told)
+{
+    const struct policy *policy = policy_of(w, run);
+    if (run->task < 0 || policy->overlap != OVERLAP_SKIP || run->state != RUN_SCHEDULED)
+        broken(w, "P17", "run %s is skipped, and no rule says so", id_text(run->id));
+    if (wall_of(w).us < run->due_least.us)
+        broken(w, "P17", "run %s is skipped before its time", id_text(run->id));
+    run_id named = {0};
+    char id[RUN_ID_TEXT];
+    snprintf(id, sizeof id, "%.17s", told->reason);
+    const struct owed *other = run_id_parse(id, &named) == STATUS_OK ? owed_find(w, named) : NULL;
+    bool swept = w->now_us - w->policies.deleted_us[run->task] < SWEEP_US;
+    if (w->policies.unsure || swept)
+        return;
+    if (live_beside(w, run->task, run, false) == 0)
+        broken(w, "P17", "run %s is skipped, and no other of t%d is live", id_text(run->id),
+               run->task);
+    if (!other || other->task != run->task || !is_live(other))
+        broken(w, "P17", "run %s is skipped for a run that is not live: %s", id_text(run->id),
+               told->reason);
+}
+
+static void was_replaced(struct world *w, const struct owed *run, const struct told *told)
+{
+    static const char head[] = "replaced by ";
+    run_id named = {0};
+    char id[RUN_ID_TEXT];
+    if (strncmp(told->reason, head, sizeof head - 1) != 0)
+        broken(w, "P10", "run %s is canceled, and nobody wanted it: %s", id_text(run->id),
+               told->reason);
+    snprintf(id, sizeof id, "%.17s", told->reason + sizeof head - 1);
+    const struct owed *by = run_id_parse(id, &named) == STATUS_OK ? owed_find(w, named) : NULL;
+    if (!by || by == run || by->task != run->task || run->task < 0 ||
+        policy_of(w, run)->overlap != OVERLAP_REPLACE || by->state != RUN_SCHEDULED ||
+        by->due_least.us > wall_of(w).us)
+        broken(w, "P17", "run %s is %s", id_text(run->id), told->reason);
+    if (!w->policies.unsure && !is_live(run) && live_beside(w, run->task, run, true) == 0)
+        broken(w, "P17", "run %s is replaced, and nothing of t%d was live", id_text(run->id),
+               run->task);
+}
+
+static void was_ended(struct world *w, const struct told *told)
+{
+    struct owed *run = owed_find(w, told->run);
+    if (!run)
+        broken(w, "P3", "run %s has ended, and is of nothing that is known", id_text(told->run));
+    if (run->state == told->state)
+        return; // as the model has found by itself
+    if (told->state == RUN_MISSED)
+        was_missed(w, run);
+    else if (told->state == RUN_SKIPPED)
+        was_skipped(w, run, told);
+    else
+        was_replaced(w, run, told);
+    trace(w, "%s is %s: %s", id_text(run->id), run_state_text(told->state), told->reason);
+    w->verdict->figures.by_policy[told->state]++;
+    run->state = told->state;
+    run->swept = false;
+    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
+    if (spec >= 0)
+        w->served_us[w->specs[spec].endpoint] = w->now_us; // its line moves on
+    run->by_policy = true;
+}
+
+void policies_wrote(struct world *w, int orders, bool unsure)
+{
+    w->policies.unsure = unsure;
+    while (heard.taken < heard.count && (unsure || heard.told[heard.taken].starts <= orders)) {
+        const struct told *told = &heard.told[heard.taken++];
+        if (told->made)
+            was_made(w, told);
+        else
+            was_ended(w, told);
+    }
+}
+
+// --- what starts ---
+
+static wall start_of(const struct world *w, const struct order *order)
+{
+    wall now = wall_of(w);
+    return order->due_at.us > now.us ? order->due_at : now;
+}
+
+static void check_overlap(struct world *w, const struct owed *run, const struct policy *policy)
+{
+    bool first = run->attempts == 1;
+    if (run->task < 0)
+        return;
+    if (first && policy->overlap != OVERLAP_ALLOW && live_beside(w, run->task, run, false))
+        broken(w, "P17", "run %s starts beside another one of t%d that is live", id_text(run->id),
+               run->task);
+    for (size_t i = 0; i < w->policies.live_count && !first; i++) {
+        const struct owed *other = &w->runs[w->policies.live[i]];
+        if (other->task == run->task && other != run && other->flying && other->alone && run->alone)
+            broken(w, "P17", "run %s is tried again beside %s of t%d, which is under way",
+                   id_text(run->id), id_text(other->id), run->task);
+    }
+}
+
+// P14: in any second.
+static void check_pace(struct world *w, const struct owed *run)
+{
+    struct policies *p = &w->policies;
+    size_t per_s = (size_t)w->options.catch_up_per_s;
+    wall now = wall_of(w);
+    if (run->attempts != 1 || run->trigger != TRIGGER_CATCH_UP)
+        return;
+    if (p->catch_up_count >= per_s) {
+        wall oldest = p->catch_ups[(p->catch_up_count - per_s) % per_s];
+        if (oldest.us <= now.us && now.us - oldest.us < SECOND)
+            broken(w, "P14", "more than %zu runs catch up in a second", per_s);
+    }
+    p->catch_ups[p->catch_up_count++ % per_s] = now;
+    if (p->catch_up_us < w->now_us + SECOND)
+        p->catch_up_us = w->now_us + SECOND;
+}
+
+static bool is_plain(const struct policy *policy)
+{
+    return policy->overlap == OVERLAP_ALLOW && !policy->max_running && !policy->rate.limit;
+}
+
+// Whether this run has waited in the same line, and should have gone before one of that priority.
+static bool is_passed_over(const struct world *w, const struct owed *run, int priority,
+                           int endpoint)
+{
+    const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
+    int spec = known ? known->spec : run->spec;
+    if (!is_pending(run->state) || run->swept || run->priority <= priority || spec < 0 ||
+        w->specs[spec].endpoint != endpoint || !is_plain(&w->specs[spec].policy) ||
+        run->trigger == TRIGGER_CATCH_UP || run->due_most.us > wall_of(w).us - 2 * EPSILON_US ||
+        w->now_us - run->made_us < 2 * EPSILON_US)
+        return false;
+    return !known || (known->alive && known->pause < 0 && !known->moved_between_endpoints &&
+                      w->now_us - known->disturbed_us > 2 * EPSILON_US);
+}
+
+// Where there was no room at an endpoint, the most urgent goes first.
+static void check_priority(struct world *w, const struct owed *run, int endpoint)
+{
+    bool contended = w->now_us - w->endpoint_disturbed_us[endpoint] <= EPSILON_US;
+    bool settled = w->now_us - w->policies.started_us > 2 * SECOND && w->options.due_limit > 10;
+    for (size_t i = w->run_count > 500 ? w->run_count - 500 : 0;
+         contended && settled && i < w->run_count; i++)
+        if (is_passed_over(w, &w->runs[i], run->priority, endpoint))
+            broken(w, "P17", "run %s of priority %d starts before %s of priority %d",
+                   id_text(run->id), run->priority, id_text(w->runs[i].id), w->runs[i].priority);
+}
+
+void policies_ordered(struct world *w, struct owed *run, const struct order *order)
+{
+    const struct spec *spec = &w->specs[run->spec];
+    const struct policy *policy = &spec->policy;
+    wall at = start_of(w, order);
+    if (run->attempts == 1)
+        run->alone = policy->overlap != OVERLAP_ALLOW;
+    if (run->attempts == 1 && at.us > run->deadline.us)
+        broken(w, "P2", "run %s starts %lld ms after its deadline", id_text(run->id),
+               (long long)((at.us - run->deadline.us) / MILLISECOND));
+    check_overlap(w, run, policy);
+    if (run->task >= 0 && policy->max_running &&
+        live_beside(w, run->task, run, true) >= policy->max_running)
+        broken(w, "P17", "run %s starts, and %d of t%d are under way", id_text(run->id),
+               live_beside(w, run->task, run, true), run->task);
+    if (policy->rate.limit)
+        rate_start(w, rate_log_of(w, run->task, policy), policy->rate, at);
+    check_priority(w, run, spec->endpoint);
+    breaker_ordered(w, run, spec->endpoint);
+    check_pace(w, run);
+    now_live(w, run);
+}
+
+// --- at most once ---
+
+void policies_sent(struct world *w, struct owed *run, const struct order *order)
+{
+    if (run->sent_once)
+        broken(w, "P12", "run %s arrives twice, and at most once was asked for", id_text(run->id));
+    int spec = spec_of(w, order->task);
+    run->sent_once = spec >= 0 && w->specs[spec].policy.at_most_once;
+}
+
+bool policies_end_it(const struct spec *spec, struct owed *run, const struct attempt *attempt)
+{
+    static const bool unknown[ATTEMPT_OUTCOME_COUNT] = {[ATTEMPT_TIMED_OUT] = true,
+                                                        [ATTEMPT_BROKEN] = true,
+                                                        [ATTEMPT_CANCELED] = true,
+                                                        [ATTEMPT_LOST] = true};
+    run->end_unknown = spec->policy.at_most_once && unknown[attempt->outcome];
+    return spec->policy.at_most_once && attempt->outcome != ATTEMPT_UNREACHABLE &&
+           attempt->outcome != ATTEMPT_REFUSED;
+}
+
+// --- what is held back ---
+
+void policies_mark(struct world *w)
+{
+    forget_ended(w);
+    for (int task = 0; task < TASKS; task++) {
+        const struct known *known = &w->tasks[task];
+        const struct policy *policy = known->alive ? &w->specs[known->spec].policy : NULL;
+        if (!policy)
+            continue;
+        if (policy->max_running && live_beside(w, task, NULL, true) >= policy->max_running)
+            held_until(w, task, w->now_us);
+        bool replace = policy->overlap == OVERLAP_REPLACE;
+        if ((replace || policy->overlap == OVERLAP_QUEUE) && live_beside(w, task, NULL, replace))
+            w->policies.live_us[task] = w->now_us;
+    }
+    breakers_mark(w);
+}
+
+int64_t policies_excuse(const struct world *w, const struct owed *run)
+{
+    const struct policies *p = &w->policies;
+    const struct policy *policy = policy_of(w, run);
+    int64_t excuse = INT64_MIN;
+    if (policy && policy->rate.limit) {
+        int key = policy->rate_key >= 0 ? policy->rate_key : SHARED_KEYS + run->task;
+        excuse = rate_opens_us(w, &p->rates[key], policy->rate);
+    }
+    if (run->trigger == TRIGGER_CATCH_UP && run->attempts == 0 && p->catch_up_us > excuse)
+        excuse = p->catch_up_us;
+    if (run->task < 0)
+        return excuse;
+    if (p->full_us[run->task] > excuse)
+        excuse = p->full_us[run->task];
+    if (run->attempts == 0 && p->live_us[run->task] > excuse)
+        excuse = p->live_us[run->task];
+    return excuse;
+}
+
+// --- the clock is set, the server starts ---
+
+// What waits between two attempts goes on waiting as long as before; what was due by then does not
+// move, and of a wait that is known by its bounds only it may have been either.
+static void shift_wait(struct owed *run, wall before, int64_t step_us)
+{
+    wall least = wall_plus(run->due_least, step_us), most = wall_plus(run->due_most, step_us);
+    if (run->due_most.us <= before.us)
+        return;
+    if (run->due_least.us > before.us) {
+        run->due_least = least;
+        run->due_most = most;
+        return;
+    }
+    if (before.us + step_us < run->due_least.us)
+        run->due_least = wall_plus(before, step_us);
+    run->due_most = most.us > before.us ? most : before;
+}
+
+void policies_stepped(struct world *w, int64_t step_us)
+{
+    wall now = wall_of(w), before = wall_plus(now, -step_us);
+    if (!w->scheduler)
+        return; // nobody notices
+    disk_arm(DISK_WELL, 0);
+    if (scheduler_clock_stepped(w->scheduler, now, step_us) != STATUS_OK)
+        broken(w, "P16", "the clock was set, and the scheduler fails");
+    rates_step(w, step_us);
+    for (size_t i = 0; i < w->run_count; i++)
+        if (w->runs[i].state == RUN_WAITING)
+            shift_wait(&w->runs[i], before, step_us);
+}
+
+void policies_started(struct world *w)
+{
+    w->policies.started_us = w->now_us;
+    w->policies.catch_up_count = 0; // of this process
+    breakers_forget(w);
+    rates_restart(w);
+    expect_catch_up(w);
+}
+
+// --- what is stored ---
+
+static void check_row(struct world *w, const struct owed *run, sqlite3_stmt *q)
+{
+    bool limited = sqlite3_column_type(q, 1) != SQLITE_NULL;
+    wall deadline = limited ? (wall){sqlite3_column_int64(q, 1)} : WALL_NEVER;
+    const char *reason = (const char *)sqlite3_column_text(q, 3);
+    enum run_state state = (enum run_state)sqlite3_column_int(q, 4);
+    wall finished = {sqlite3_column_int64(q, 5)};
+    if (deadline.us != run->deadline.us || sqlite3_column_int(q, 2) != run->priority)
+        broken(w, "P4", "run %s is stored with priority %d and deadline %lld, not %d and %lld",
+               id_text(run->id), sqlite3_column_int(q, 2), (long long)deadline.us, run->priority,
+               (long long)run->deadline.us);
+    bool late = reason && strstr(reason, "by its deadline");
+    if (late && (state != RUN_MISSED || finished.us <= deadline.us))
+        broken(w, "P2", "run %s is missed for a deadline that has not passed", id_text(run->id));
+    if (state == RUN_SCHEDULED && !run->swept && deadline.us < wall_of(w).us - EPSILON_US &&
+        w->now_us - w->disturbed_us > EPSILON_US)
+        broken(w, "P2", "the deadline of run %s has passed, and it is not missed",
+               id_text(run->id));
+    if (state == RUN_FAILED && run->end_unknown &&
+        (!reason || !strstr(reason, "the outcome is unknown")))
+        broken(w, "P12", "run %s has an unknown outcome, and says: %s", id_text(run->id), reason);
+}
+
+void policies_audit(struct world *w, bool at_end)
+{
+    (void)at_end;
+    sqlite3_stmt *q;
+    if (sqlite3_prepare_v2(w->reading,
+                           "SELECT id, deadline_at, priority, reason, state, finished_at FROM runs",
+                           -1, &q, NULL) != SQLITE_OK)
+        broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
+    while (sqlite3_step(q) == SQLITE_ROW)
+        check_row(w, owed_find(w, (run_id){sqlite3_column_int64(q, 0)}), q);
+    sqlite3_finalize(q);
+}
+
+void policies_done(struct world *w)
+{
+    for (int key = 0; key < RATE_KEYS; key++)
+        free(w->policies.rates[key].starts);
+    free(w->policies.live);
+}
