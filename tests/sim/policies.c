@@ -344,6 +344,7 @@ static void was_ended(struct world *w, const struct told *told)
         was_replaced(w, run, told);
     trace(w, "%s is %s: %s", id_text(run->id), run_state_text(told->state), told->reason);
     w->verdict->figures.by_policy[told->state]++;
+    w->spins = 0; // the turn was good for something
     run->state = told->state;
     run->swept = false;
     int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
@@ -508,7 +509,9 @@ int64_t policies_excuse(const struct world *w, const struct owed *run)
     int64_t excuse = INT64_MIN;
     if (policy && policy->rate.limit) {
         int key = policy->rate_key >= 0 ? policy->rate_key : SHARED_KEYS + run->task;
-        excuse = rate_opens_us(w, &p->rates[key], policy->rate);
+        const struct rate_log *log = &p->rates[key];
+        excuse = rate_opens_us(w, log, policy->rate);
+        excuse = log->edited_us > excuse ? log->edited_us : excuse;
     }
     if (run->trigger == TRIGGER_CATCH_UP && run->attempts == 0 && p->catch_up_us > excuse)
         excuse = p->catch_up_us;

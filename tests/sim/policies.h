@@ -51,6 +51,7 @@ struct rate_log { // the starts of one key, by the wall clock
         int64_t since, last;
     } rules[RATE_RULES_KNOWN];
     int rule_count;
+    int64_t edited_us; // until then a rule has held back that is edited since, steady
 };
 
 struct breaker { // of one endpoint

@@ -83,12 +83,17 @@ void rate_start_unseen(struct world *w, struct rate_log *log, struct rule rule)
     add(log, rule, wall_of(w).us, INT64_MIN);
 }
 
-// Starts that were made under one rule count as made under the other.
+// Starts that were made under one rule count as made under the other, for all who share the key.
 void rate_edit(struct world *w, struct rate_log *log, struct rule from, struct rule to)
 {
     if (same(from, to))
         return;
     int64_t now = wall_of(w).us, last = INT64_MIN;
+    for (int i = 0; i < log->rule_count; i++) {
+        int64_t held = rate_opens_us(w, log, log->rules[i].rule);
+        held = held < w->now_us ? held : w->now_us;
+        log->edited_us = held > log->edited_us ? held : log->edited_us;
+    }
     for (size_t i = 0; i < log->count; i++)
         if (same(log->starts[i].rule, from)) {
             log->starts[i].rule = to;

@@ -495,10 +495,10 @@ static void finish(struct world *w)
         crash(w, 0);
     while (!w->store)
         start_server(w);
-    int spins = 0;
+    w->spins = 0;
     do {
         turn(w);
-        if (++spins > SPINS_MAX)
+        if (++w->spins > SPINS_MAX)
             broken(w, "P2", "the scheduler does not come to rest");
     } while (w->inbox_count || scheduler_next_turn(w->scheduler, wall_of(w)).us <= wall_of(w).us);
     audit(w, true);
