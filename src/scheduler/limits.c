@@ -182,7 +182,8 @@ static bool others_wait(const struct strand *strand)
     return strand->parked.heap.count > 0 || (strand->rate && strand->rate->parked > 0);
 }
 
-static void park(struct limits *limits, struct strand *strand, wall due_at, run_id run,
+// False where the strand holds enough: it is left in the store, for limits_fed_with.
+static bool park(struct limits *limits, struct strand *strand, wall due_at, run_id run,
                  int priority)
 {
     // What a one-off was parked for cannot be told from its row, so all of them are held.
@@ -192,13 +193,14 @@ static void park(struct limits *limits, struct strand *strand, wall due_at, run_
         most = SIZE_MAX;
     if (!waiting_add(&strand->parked, due_at, run, priority, most)) {
         limits->hungry |= waiting_hungry(&strand->parked) != 0;
-        return;
+        return false;
     }
     limits->parked++;
     if (!strand->task)
         map_put(&limits->single, (uint64_t)run.value, strand);
     if (strand->rate)
         strand->rate->parked++;
+    return true;
 }
 
 static bool is_limited(const struct task *task)
@@ -217,7 +219,8 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
     bool room = room_of(strand, at) > 0;
     if (room && (released || !others_wait(strand)))
         return true;
-    park(&s->limits, strand, run->due_at, run->id, run->priority);
+    if (!park(&s->limits, strand, run->due_at, run->id, run->priority) && catches_up(run))
+        wait_at_pace(s, run, task->lane);
     bool full = strand->max_running && strand->running >= strand->max_running;
     wall opens = WALL_NEVER;
     if (room)

@@ -142,7 +142,7 @@ static void release(struct scheduler *s, struct held *held)
         run_id run = {(int64_t)entry.order};
         if (queue && !is_scheduled(s, run))
             continue;
-        lane_add(&s->lanes, entry.item, waiting_due(entry.key), run, waiting_priority(entry.key));
+        note_in_lane(s, entry.item, waiting_due(entry.key), run, waiting_priority(entry.key));
         if (queue)
             break;
     }
@@ -167,8 +167,8 @@ void release_held_runs(struct scheduler *s, wall now)
                                          early_due(first).us <= now.us &&
                                          heap_take(&overlaps->early, &entry);) {
         map_remove(&overlaps->runs, entry.order);
-        lane_add(&s->lanes, entry.item, early_due(&entry), (run_id){(int64_t)entry.order},
-                 9 - (int)(entry.key & 15));
+        note_in_lane(s, entry.item, early_due(&entry), (run_id){(int64_t)entry.order},
+                     9 - (int)(entry.key & 15));
     }
 }
 

@@ -36,6 +36,16 @@ void pace_started(struct pace *pace, wall now)
     pace->at = (pace->at + 1) % pace->per_s;
 }
 
+void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane)
+{
+    due_put_back(&s->due, &(struct due_row){.run = run->id,
+                                            .due_at = run->due_at,
+                                            .lane = lane,
+                                            .task = run->task,
+                                            .priority = run->priority,
+                                            .catch_up = true});
+}
+
 void let_some_catch_up(struct scheduler *s, wall now)
 {
     struct pace *pace = &s->pace;

@@ -31,6 +31,22 @@ bool still_pending(struct scheduler *s, run_id id)
     return pending;
 }
 
+bool catches_up(const struct run *run)
+{
+    return run->state == RUN_SCHEDULED && run->trigger == TRIGGER_CATCH_UP;
+}
+
+void note_in_lane(struct scheduler *s, uint64_t lane, wall due_at, run_id id, int priority)
+{
+    struct run run;
+    if (lane_add(&s->lanes, lane, due_at, id, priority) ||
+        !went_well(s, store_find_run(s->store, id, &run)))
+        return;
+    if (catches_up(&run))
+        wait_at_pace(s, &run, lane);
+    run_done(&run);
+}
+
 // What is due within the next moment goes to its lane: all of it, unless the clock has leapt.
 static void sort_into_lanes(struct scheduler *s, wall until)
 {
@@ -120,14 +136,9 @@ static bool may_start(struct scheduler *s, wall now, const struct run *run, cons
         return true;
     if (deadline_passed(s, now, run))
         return false;
-    bool paced = run->trigger == TRIGGER_CATCH_UP;
+    bool paced = catches_up(run);
     if (paced && !pace_has_room(&s->pace, now)) {
-        due_put_back(&s->due, &(struct due_row){.run = run->id,
-                                                .due_at = run->due_at,
-                                                .lane = task->lane,
-                                                .task = run->task,
-                                                .priority = run->priority,
-                                                .catch_up = true});
+        wait_at_pace(s, run, task->lane);
         return false;
     }
     if (!overlap_allows(s, now, run, task, task->lane))
@@ -149,7 +160,7 @@ static void claim(struct scheduler *s, wall now, const struct run *run, uint64_t
         expect_checkin(s, run->id, run->due_at); // claimed ahead, and missed only at its time
     else if (task->lane !=
              lane) // given another endpoint since it was noted: that one's limit counts
-        lane_add(&s->lanes, task->lane, run->due_at, run->id, run->priority);
+        note_in_lane(s, task->lane, run->due_at, run->id, run->priority);
     // Who may not start because of another run is judged before limits make it wait.
     else if (may_start(s, now, run, task) &&
              limits_let(s, start_of(run, now), run, task, released) &&
@@ -177,7 +188,8 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
                                            .due_at = run.due_at,
                                            .lane = lane,
                                            .task = run.task,
-                                           .priority = run.priority});
+                                           .priority = run.priority,
+                                           .catch_up = catches_up(&run)});
     run_done(&run);
 }
 

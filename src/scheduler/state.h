@@ -257,6 +257,7 @@ void pace_init(struct pace *pace, int per_s);
 void pace_done(struct pace *pace);
 bool pace_has_room(const struct pace *pace, wall now);
 void pace_started(struct pace *pace, wall now);
+void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane);
 // Some of the runs that catch up go to their lanes.
 void let_some_catch_up(struct scheduler *s, wall now);
 wall pace_next(const struct scheduler *s, wall now);
@@ -273,6 +274,10 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
 // Whether the store has it as scheduled: not started, nor ended.
 bool is_scheduled(struct scheduler *s, run_id id);
 bool still_pending(struct scheduler *s, run_id id); // that, or between two attempts
+// Whether it is fed by pace.c, and never with what lines have left out.
+bool catches_up(const struct run *run);
+// To its lane. Where that is full it is fed later, out of the store, or waits at its pace again.
+void note_in_lane(struct scheduler *s, uint64_t lane, wall due_at, run_id id, int priority);
 // report.c
 // True where the attempt is over, and to be logged.
 bool take_report(struct scheduler *s, wall now, struct message *m);

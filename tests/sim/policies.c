@@ -275,6 +275,8 @@ static void was_made(struct world *w, const struct told *told)
     run->priority = told->priority;
     run->deadline = told->deadline_at.us ? told->deadline_at : WALL_NEVER;
     if (run->trigger == TRIGGER_CATCH_UP)
+        trace(w, "%s of t%d catches up", id_text(run->id), task);
+    if (run->trigger == TRIGGER_CATCH_UP)
         expect_catch_up(w);
 }
 
