@@ -7,7 +7,8 @@
 #include "scheduler/state.h"
 
 #define GAP_US (100 * MILLISECOND)
-#define LOOKED_AT_MAX 500 // of those that were canceled meanwhile there may be many
+// Of those that were canceled meanwhile, or find no room, there may be many.
+#define LOOKED_AT_MAX 500
 
 void pace_init(struct pace *pace, int per_s)
 {
@@ -55,16 +56,22 @@ void let_some_catch_up(struct scheduler *s, wall now)
         return;
     pace->next = wall_plus(now, GAP_US);
     int left = (pace->per_s + 9) / 10;
-    for (int i = 0; i < LOOKED_AT_MAX + pace->per_s && left > 0 && due_take_catch_up(&s->due, &row);
-         i++)
-        if (is_scheduled(s, row.run)) {
-            // Behind those that are due by now; and what finds no room there waits here.
-            if (!lane_add(&s->lanes, row.lane, now, row.run, row.priority)) {
-                due_put_back(&s->due, &row);
-                return;
-            }
+    struct due_row full[LOOKED_AT_MAX];
+    size_t full_count = 0;
+    for (int i = 0; i < LOOKED_AT_MAX + pace->per_s && left > 0 && full_count < LOOKED_AT_MAX &&
+                    due_take_catch_up(&s->due, &row);
+         i++) {
+        if (!is_scheduled(s, row.run))
+            continue;
+        // Behind those that are due by now; and what finds no room there waits here, without
+        // keeping those of other endpoints from theirs.
+        if (lane_add(&s->lanes, row.lane, now, row.run, row.priority))
             left--;
-        }
+        else
+            full[full_count++] = row;
+    }
+    while (full_count)
+        due_put_back(&s->due, &full[--full_count]);
 }
 
 wall pace_next(const struct scheduler *s, wall now)

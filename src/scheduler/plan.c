@@ -221,14 +221,35 @@ int pass_behind(struct scheduler *s, wall now, const struct heap_entry *entry)
     return 1;
 }
 
+// Whether another schedule of its task has missed one, and this instant lies before the end of that
+// outage. It is in time by itself, and decided together with the others: of them all one is latest.
+static bool is_part_of_outage(struct scheduler *s, wall now, const struct cursor *cursor)
+{
+    struct cursor rows[TASK_SCHEDULES_MAX];
+    size_t count;
+    if (!went_well(s, store_load_cursors_of_task(s->store, cursor->task, TASK_SCHEDULES_MAX, rows,
+                                                 &count)))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        wall end = outage_of(s, now, rows[i].next_at);
+        if (wall_is_set(end) && cursor->next_at.us < end.us)
+            return true;
+    }
+    return false;
+}
+
 static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *entry)
 {
     struct cursor cursor = cursor_in(entry);
     struct known_task *known;
     if (wall_is_set(outage_of(s, now, cursor.next_at)))
         heap_add(&s->behind, *entry); // what comes in time goes before it
-    else if (find_task_of(s, &cursor, &known))
-        pass_on_time(s, now, known, &cursor);
+    else if (find_task_of(s, &cursor, &known)) {
+        if (known->task->schedule_count > 1 && is_part_of_outage(s, now, &cursor))
+            heap_add(&s->behind, *entry);
+        else
+            pass_on_time(s, now, known, &cursor);
+    }
 }
 
 void plan_due_occurrences(struct scheduler *s, wall now)

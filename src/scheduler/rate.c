@@ -25,7 +25,12 @@ wall rate_opens_at(const struct rate *rate, struct rate_rule rule, wall t)
 {
     wall opens = opens_by(rate, rule, t);
     for (int i = 0; i < rate->rule_count; i++) {
-        wall other = rate->rules[i].until.us > t.us ? opens_by(rate, rate->rules[i].rule, t) : t;
+        wall until = rate->rules[i].until;
+        if (until.us <= t.us)
+            continue; // out of force
+        wall other = opens_by(rate, rate->rules[i].rule, t);
+        if (other.us > until.us)
+            other = until;
         if (other.us > opens.us)
             opens = other;
     }

@@ -211,8 +211,8 @@ static void check_time(struct world *w, const struct owed *run, const struct ord
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
     if (late > model_patience(run) && w->now_us - excuse > model_patience(run))
-        broken(w, "P2", "run %s starts %lld ms late, and nothing held it back", id_text(run->id),
-               (long long)(late / MILLISECOND));
+        broken(w, "P2", "run %s of t%d starts %lld ms late, and nothing held it back",
+               id_text(run->id), run->task, (long long)(late / MILLISECOND));
 }
 
 static void check_number(struct world *w, const struct owed *run, const struct order *order)

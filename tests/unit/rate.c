@@ -77,6 +77,19 @@ TEST(where_rules_differ_the_strictest_of_those_in_force_holds)
     rate_done(&rate);
 }
 
+TEST(a_rule_holds_back_no_longer_than_it_is_in_force)
+{
+    struct rate rate = {0};
+    struct rate_rule loose = rule(10, 1000), strict = rule(2, 1000);
+    rate_add(&rate, strict, at(0));
+    rate_add(&rate, loose, at(500));
+    rate_add(&rate, loose, at(600));
+    CHECK_INT(0, rate_room(&rate, loose, at(999)));
+    CHECK_INT(at(1000).us, rate_opens_at(&rate, loose, at(700)).us);
+    CHECK_INT(8, rate_room(&rate, loose, at(1000)));
+    rate_done(&rate);
+}
+
 TEST(a_rule_out_of_force_still_finds_the_starts_it_counts)
 {
     struct rate rate = {0};
