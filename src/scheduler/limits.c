@@ -350,13 +350,16 @@ static int room_to_release(const struct scheduler *s, wall now, const struct str
 }
 
 // The first of a strand that may start at all. One that has ended meanwhile (canceled, or missed by
-// its deadline) takes no place from others, nor does one that was noted twice and is on its way.
-static bool take_pending(struct scheduler *s, struct strand *strand, struct heap_entry *ret)
+// its deadline) takes no place from others, nor does one that was noted twice and is on its way, or
+// whose time comes again.
+static bool take_pending(struct scheduler *s, wall now, struct strand *strand,
+                         struct heap_entry *ret)
 {
+    wall until = wall_plus(now, s->options.claim_ahead_us);
     while (!s->broken && waiting_take(&strand->parked, ret)) {
         run_id run = {(int64_t)ret->order};
         if (!map_get(&s->limits.released, ret->order) &&
-            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_pending(s, run)))
+            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_waits(s, until, run, strand->lane)))
             return true;
         leave_strand(&s->limits, strand, run);
     }
@@ -365,11 +368,11 @@ static bool take_pending(struct scheduler *s, struct strand *strand, struct heap
 
 // Sends the first of a strand back to its lane. False where that lane is full: it wakes the
 // scheduler when it is not.
-static bool release_first(struct scheduler *s, struct strand *strand)
+static bool release_first(struct scheduler *s, wall now, struct strand *strand)
 {
     struct limits *limits = &s->limits;
     struct heap_entry entry;
-    if (!take_pending(s, strand, &entry))
+    if (!take_pending(s, now, strand, &entry))
         return false;
     run_id run = {(int64_t)entry.order};
     wall due_at = waiting_due(entry.key);
@@ -428,7 +431,7 @@ void limits_release(struct scheduler *s, wall now)
         find_open(s, now, &line);
     while (heap_take(&line, &entry)) {
         struct strand *strand = (struct strand *)(uintptr_t)entry.item;
-        if (room_to_release(s, now, strand) > 0 && release_first(s, strand))
+        if (room_to_release(s, now, strand) > 0 && release_first(s, now, strand))
             line_up(&line, strand);
     }
     heap_done(&line);

@@ -264,8 +264,8 @@ bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const 
                     uint64_t lane)
 {
     run_id waiting;
-    if (overlap_holds(s,
-                      run->id)) // noted twice, as lines that are fed may: it comes back by itself
+    // Noted twice, as may be where lines are fed or a task moves: it comes back by itself.
+    if (overlap_holds(s, run->id))
         return false;
     if (!run->task || task->overlap == OVERLAP_ALLOW ||
         (!is_busy(s, run->task) && !find_waiting(s, run->task, &waiting)))

@@ -20,15 +20,28 @@ bool is_scheduled(struct scheduler *s, run_id id)
     return scheduled;
 }
 
-bool still_pending(struct scheduler *s, run_id id)
+static void note_again(struct scheduler *s, const struct run *run, uint64_t lane)
+{
+    due_add(&s->due, &(struct due_row){.run = run->id,
+                                       .due_at = run->due_at,
+                                       .lane = lane,
+                                       .task = run->task,
+                                       .priority = run->priority,
+                                       .catch_up = catches_up(run)});
+}
+
+bool still_waits(struct scheduler *s, wall until, run_id id, uint64_t lane)
 {
     struct run run;
     enum status status = store_find_run(s->store, id, &run);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return false;
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
+    bool due = run.due_at.us <= until.us;
+    if (pending && !due)
+        note_again(s, &run, lane);
     run_done(&run);
-    return pending;
+    return pending && due;
 }
 
 bool catches_up(const struct run *run)
@@ -184,12 +197,7 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
     else if (due)
         claim(s, now, &run, lane, released);
     else if (pending) // or the clock was set back while it waited for room: its time comes again
-        due_add(&s->due, &(struct due_row){.run = run.id,
-                                           .due_at = run.due_at,
-                                           .lane = lane,
-                                           .task = run.task,
-                                           .priority = run.priority,
-                                           .catch_up = catches_up(&run)});
+        note_again(s, &run, lane);
     run_done(&run);
 }
 

@@ -250,7 +250,7 @@ void model_order(struct world *w, const struct order *order)
         broken(w, "P17", "%d attempts are under way, %d towards endpoint %d", w->flying,
                w->flying_at[endpoint], endpoint + 1);
     policies_ordered(w, run, order);
-    trace(w, "order: %s attempt %d%s", id_text(run->id), order->number,
+    trace(w, "order: %s attempt %d of t%d%s", id_text(run->id), order->number, run->task,
           order->due_at.us > wall_of(w).us ? ", ahead" : "");
 }
 
