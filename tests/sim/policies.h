@@ -2,9 +2,10 @@
  * policies - what tasks ask for besides a time, as the model follows it
  *
  * Overlap, deadline, max_running, rate limits, priority, catch_up, at_most_once, and the breaker of
- * endpoints. policies_draw.c makes them up for definitions; policies.c holds what starts and ends
- * against them; rates.c, breaker.c and outages.c know one of them each. Nothing here is asked of
- * the code that is tested: what is held back, and until when, is found a second way.
+ * endpoints. policies_draw.c makes them up for definitions; policies.c holds what starts
+ * against them, written.c what they end; rates.c, breaker.c and outages.c know one of them each.
+ * Nothing here is asked of the code that is tested: what is held back, and until when, is found a
+ * second way.
  *
  * Included by world.h, used by the files of this folder.
  */
@@ -88,11 +89,6 @@ void policy_write(const struct policy *policy, char *text, size_t size);
 
 // policies.c
 void policies_done(struct world *w);
-void policies_watch(struct store_verbs *verbs); // hears what is written
-void policies_turn(struct world *w);            // begins: what was heard before is over
-// What was written in the turn that has been committed, up to its n-th order: runs that were made,
-// and runs that a policy has ended. `unsure`: its orders are not known.
-void policies_wrote(struct world *w, int orders, bool unsure);
 void policies_defined(struct world *w, int task, int before, bool again);
 void policies_removed(struct world *w, int task);
 void policies_owed(struct world *w, struct owed *run, int spec);
@@ -107,6 +103,20 @@ int64_t policies_excuse(const struct world *w, const struct owed *run);
 void policies_stepped(struct world *w, int64_t step_us);
 void policies_started(struct world *w);
 void policies_audit(struct world *w, bool at_end);
+
+const struct policy *policy_of_run(const struct world *w, const struct owed *run);
+bool is_live(const struct owed *run);
+// How many runs of the task are live besides this one.
+int live_beside(const struct world *w, int task, const struct owed *but, bool flying_only);
+void expect_catch_up(struct world *w); // another one waits for that
+sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value); // its first row
+
+// written.c
+void policies_watch(struct store_verbs *verbs); // hears what is written
+void policies_turn(struct world *w);            // begins: what was heard before is over
+// What was written in the turn that has been committed, up to its n-th order: runs that were made,
+// and runs that a policy has ended. `unsure`: its orders are not known.
+void policies_wrote(struct world *w, int orders, bool unsure);
 
 // rates.c
 struct rate_log *rate_log_of(struct world *w, int task, const struct policy *policy);

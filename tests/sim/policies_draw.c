@@ -25,7 +25,7 @@ static struct rule any_rule(struct random *chance)
 void policies_choose(struct world *w, struct random *chance)
 {
     static const int breakers[] = {0, 0, 10, 3, 1};
-    static const int paces[] = {100, 100, 10};
+    static const int paces[] = {100, 10, 2};
     w->policies.on = odds(chance, 65);
     w->options.breaker_failures = breakers[random_below(chance, 5)];
     w->options.breaker_open_us = pick(chance, 1, 60) * SECOND;
