@@ -385,8 +385,12 @@ static void owe(struct world *w, const struct message *m, const struct creation 
         run->due_least = run->due_most = run->nominal = due;
         run->payload = what->payload[i];
         policies_owed(w, run, run->task >= 0 ? w->tasks[run->task].spec : run->spec);
+        char policy[500] = "";
+        if (run->spec >= 0)
+            policy_write(&w->specs[run->spec].policy, policy, sizeof policy);
         if (!what->flood)
-            trace(w, "owed: %s, task %d, spec %d", id_text(run->id), run->task, run->spec);
+            trace(w, "owed: %s, task %d, spec %d%s", id_text(run->id), run->task, run->spec,
+                  policy);
     }
     free(ids);
 }

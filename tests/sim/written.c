@@ -202,6 +202,8 @@ static void was_replaced(struct world *w, const struct owed *run, const struct t
                told->reason);
     snprintf(id, sizeof id, "%.17s", told->reason + sizeof head - 1);
     const struct owed *by = run_id_parse(id, &named) == STATUS_OK ? owed_find(w, named) : NULL;
+    if (!by && w->policies.unsure)
+        return; // asked for in the same turn
     if (!by || by == run || by->task != run->task || run->task < 0 ||
         policy_of_run(w, run)->overlap != OVERLAP_REPLACE || by->state != RUN_SCHEDULED ||
         by->due_least.us > wall_of(w).us)
