@@ -323,6 +323,7 @@ void model_crash(struct world *w); // all that flew is lost, once the server is 
 
 void model_recovered(struct world *w);
 int64_t model_patience(const struct owed *run);
+int64_t model_feeding_us(const struct world *w, int endpoint);
 void model_mark_full(struct world *w);
 void model_mark_fed(struct world *w);
 bool is_pending(enum run_state state);
