@@ -126,7 +126,10 @@ static uint64_t strand_key(int64_t task, const struct task *definition)
 {
     if (task)
         return (uint64_t)task;
-    uint64_t parts[] = {definition->lane, rate_key_of(definition)};
+    // Those that share a key and say another limit wait in a line of their own.
+    const struct rate_limit *rate = &definition->rate_limit;
+    uint64_t parts[] = {definition->lane, rate_key_of(definition), (uint64_t)rate->limit,
+                        (uint64_t)rate->per_us};
     return hash_bytes(parts, sizeof parts) | UINT64_C(1) << 63; // no row of a task
 }
 

@@ -4,9 +4,10 @@
  * A task may limit how many of its runs are under way at once (max_running) and how many may start
  * within a while (rate_limit, whose key others may share). A run whose lane has room asks here last
  * of all, just before it is claimed. One that may not start is parked in its strand: the runs of
- * one task (or one-offs of one endpoint and key), which the same limits hold back, most urgent
- * first. As soon as there is room again, the first of the strand go back to their lane and come to
- * their claim that way; where strands share a key, the most urgent of all their runs go first.
+ * one task (or one-offs of one endpoint, key and limit), which the same limits hold back, most
+ * urgent first. As soon as there is room again, the first of the strand go back to their lane and
+ * come to their claim that way; where strands share a key, the most urgent of all their runs go
+ * first.
  *
  * What runs is counted from the flights, anew in every turn; what has started is read from the
  * store the first time a key is used, so that a rate limit holds over a restart. Parked runs are

@@ -1,5 +1,5 @@
 // A run may be noted twice: an edit takes it to another endpoint while its old lane still has it.
-// What waits for a policy then waits once all the same.
+// What waits for a policy waits once all the same, and for no rule but its own.
 #include "scheduling.h"
 
 static void put_to(const char *name, int port, const char *rest)
@@ -102,6 +102,34 @@ TEST(what_waits_for_its_limit_and_then_for_its_endpoint_costs_no_turns)
         pass(SECOND);
     }
     CHECK_INT(6, count(RUN_SUCCEEDED));
+    end_world();
+}
+
+static run_id ask_once(const char *rate)
+{
+    char json[300];
+    struct message *m = message_new(MESSAGE_CREATE_RUNS);
+    snprintf(json, sizeof json, "{\"rate_limit\":{%s,\"key\":\"k\"}," HOOK "}", rate);
+    m->wishes = memory_array(1, sizeof *m->wishes);
+    m->wish_count = 1;
+    m->wishes[0].target = definition(NULL, json);
+    turn(m);
+    run_id run = m->reply.run;
+    message_free(m);
+    return run;
+}
+
+TEST(a_one_off_with_a_strict_rate_does_not_hold_back_those_with_another)
+{
+    begin_world();
+    for (int i = 0; i < 5; i++)
+        ask_once("\"limit\":1,\"per\":\"10s\"");
+    run_id strict = ask_once("\"limit\":2,\"per\":\"2h\"");
+    pass(MINUTE);
+    CHECK_INT(5, order_count);
+    CHECK_INT(RUN_SCHEDULED, state_of(strict));
+    pass(3 * HOUR);
+    CHECK_INT(6, order_count);
     end_world();
 }
 
