@@ -223,7 +223,7 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
     if (room && (released || !others_wait(strand)))
         return true;
     if (!park(&s->limits, strand, run->due_at, run->id, run->priority) && catches_up(run))
-        wait_at_pace(s, run, task->lane);
+        wait_at_pace(s, run, task->lane, at); // behind those of other limits
     bool full = strand->max_running && strand->running >= strand->max_running;
     wall opens = WALL_NEVER;
     if (room)

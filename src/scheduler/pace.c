@@ -37,10 +37,10 @@ void pace_started(struct pace *pace, wall now)
     pace->at = (pace->at + 1) % pace->per_s;
 }
 
-void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane)
+void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane, wall since)
 {
     due_put_back(&s->due, &(struct due_row){.run = run->id,
-                                            .due_at = run->due_at,
+                                            .due_at = since,
                                             .lane = lane,
                                             .task = run->task,
                                             .priority = run->priority,

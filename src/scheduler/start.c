@@ -56,7 +56,7 @@ void note_in_lane(struct scheduler *s, uint64_t lane, wall due_at, run_id id, in
         !went_well(s, store_find_run(s->store, id, &run)))
         return;
     if (catches_up(&run))
-        wait_at_pace(s, &run, lane);
+        wait_at_pace(s, &run, lane, run.due_at);
     run_done(&run);
 }
 
@@ -151,7 +151,7 @@ static bool may_start(struct scheduler *s, wall now, const struct run *run, cons
         return false;
     bool paced = catches_up(run);
     if (paced && !pace_has_room(&s->pace, now)) {
-        wait_at_pace(s, run, task->lane);
+        wait_at_pace(s, run, task->lane, run->due_at);
         return false;
     }
     if (!overlap_allows(s, now, run, task, task->lane))

@@ -257,7 +257,8 @@ void pace_init(struct pace *pace, int per_s);
 void pace_done(struct pace *pace);
 bool pace_has_room(const struct pace *pace, wall now);
 void pace_started(struct pace *pace, wall now);
-void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane);
+// In the order of `since`: its due instant, or now to let all the others go first.
+void wait_at_pace(struct scheduler *s, const struct run *run, uint64_t lane, wall since);
 // Some of the runs that catch up go to their lanes.
 void let_some_catch_up(struct scheduler *s, wall now);
 wall pace_next(const struct scheduler *s, wall now);

@@ -147,13 +147,14 @@ static void check_overlap(struct world *w, const struct owed *run, const struct 
     }
 }
 
-// What waits to catch up is looked at at its pace.
-void expect_catch_up(struct world *w)
+// Those that wait to catch up are looked at at their pace, one or some in a tenth of a second; also
+// those that something else holds back. After `from_us` all of them have been within so long.
+void expect_catch_up(struct world *w, int64_t from_us)
 {
     int64_t waiting = 0;
     for (size_t i = 0; i < w->run_count; i++)
         waiting += w->runs[i].state == RUN_SCHEDULED && w->runs[i].trigger == TRIGGER_CATCH_UP;
-    int64_t until = w->now_us + (waiting / ((w->options.catch_up_per_s + 9) / 10) + 1) * GAP_US;
+    int64_t until = from_us + (waiting / ((w->options.catch_up_per_s + 9) / 10) + 1) * GAP_US;
     if (waiting && until > w->policies.catch_up_us)
         w->policies.catch_up_us = until;
 }
@@ -172,8 +173,7 @@ static void check_pace(struct world *w, const struct owed *run)
             broken(w, "P14", "more than %zu runs catch up in a second", per_s);
     }
     p->catch_ups[p->catch_up_count++ % per_s] = now;
-    if (p->catch_up_us < w->now_us + SECOND)
-        p->catch_up_us = w->now_us + SECOND;
+    expect_catch_up(w, w->now_us + SECOND);
 }
 
 static bool is_plain(const struct policy *policy)
@@ -332,7 +332,7 @@ void policies_started(struct world *w)
     w->policies.catch_up_count = 0; // of this process
     breakers_forget(w);
     rates_restart(w);
-    expect_catch_up(w);
+    expect_catch_up(w, w->now_us);
 }
 
 // --- what is stored ---

@@ -108,7 +108,7 @@ const struct policy *policy_of_run(const struct world *w, const struct owed *run
 bool is_live(const struct owed *run);
 // How many runs of the task are live besides this one.
 int live_beside(const struct world *w, int task, const struct owed *but, bool flying_only);
-void expect_catch_up(struct world *w); // another one waits for that
+void expect_catch_up(struct world *w, int64_t from_us); // those that wait for that
 sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value); // its first row
 
 // written.c

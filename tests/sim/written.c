@@ -157,7 +157,7 @@ static void was_made(struct world *w, const struct told *told)
     if (run->trigger == TRIGGER_CATCH_UP)
         trace(w, "%s of t%d catches up", id_text(run->id), task);
     if (run->trigger == TRIGGER_CATCH_UP)
-        expect_catch_up(w);
+        expect_catch_up(w, w->now_us);
 }
 
 static void was_missed(struct world *w, const struct owed *run)
