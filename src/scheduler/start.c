@@ -126,6 +126,8 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
     endpoint_started(s, task->lane, run->id);
     limits_started(s, start_of(run, now), run, task);
     overlap_began(s, run->task);
+    if (catches_up(run)) // what a limit still holds back has taken nothing from the pace
+        pace_started(&s->pace, now);
     if (task->target.kind == TARGET_QUEUE)
         hand_out(s, now, run, flight);
     else
@@ -149,16 +151,11 @@ static bool may_start(struct scheduler *s, wall now, const struct run *run, cons
         return true;
     if (deadline_passed(s, now, run))
         return false;
-    bool paced = catches_up(run);
-    if (paced && !pace_has_room(&s->pace, now)) {
+    if (catches_up(run) && !pace_has_room(&s->pace, now)) {
         wait_at_pace(s, run, task->lane, run->due_at);
         return false;
     }
-    if (!overlap_allows(s, now, run, task, task->lane))
-        return false;
-    if (paced)
-        pace_started(&s->pace, now);
-    return true;
+    return overlap_allows(s, now, run, task, task->lane);
 }
 
 // `released`: it has waited for the limits of its task, and they let it go.
