@@ -5,7 +5,7 @@ static void put_to(const char *name, int port)
 {
     char json[200];
     snprintf(json, sizeof json, "{\"http\":{\"url\":\"http://127.0.0.1:%d/hook\"}}", port);
-    send(MESSAGE_PUT_TASK, name, definition(name, json), (run_id){0});
+    put(name, json);
 }
 
 static void begin_small_world(void)
@@ -22,14 +22,14 @@ TEST(runs_left_out_of_the_lane_that_their_task_moved_to_start_after_a_pause)
     put_to("a", 9);
     run_id runs[5];
     for (int i = 0; i < 5; i++)
-        runs[i] = ask("a", wall_plus(now, MINUTE + i));
+        runs[i] = ask("a", NULL, wall_plus(now, MINUTE + i));
     put_to("a", 10);
     pass(SECOND);
     outage(SECOND); // the store knows where the runs were to go, and the memory is gone
-    send(MESSAGE_PAUSE, "a", NULL, (run_id){0});
+    tell(MESSAGE_PAUSE, "a");
     pass(2 * MINUTE);
     CHECK_INT(0, order_count);
-    send(MESSAGE_RESUME, "a", NULL, (run_id){0});
+    tell(MESSAGE_RESUME, "a");
     for (int i = 0; i < 5; i++) {
         pass(SECOND);
         CHECK(order_count > 0);
@@ -46,7 +46,7 @@ TEST(runs_left_out_of_a_full_lane_start_in_their_order_of_time)
     put_to("a", 9);
     run_id runs[20];
     for (int i = 0; i < 20; i++)
-        runs[i] = ask("a", wall_plus(now, MINUTE + i));
+        runs[i] = ask("a", NULL, wall_plus(now, MINUTE + i));
     pass(2 * MINUTE);
     for (int i = 0; i < 20; i++) {
         CHECK(order_count > 0);

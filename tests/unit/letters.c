@@ -1,182 +1,12 @@
-// Dead letters, notices and check-ins over a real store, with a clock of the test's own.
-#include <unistd.h>
+// Dead letters, notices and check-ins.
+#include "scheduling.h"
 
-#include "base/memory.h"
-#include "scheduler/scheduler.h"
-#include "store/reader.h"
-#include "test.h"
-
-#define T0 (INT64_C(1767225600) * SECOND) // 2026-01-01T00:00:00Z
-#define HOOK "\"http\":{\"url\":\"http://127.0.0.1:9/hook\"},\"retry\":{\"max_attempts\":1}"
-#define TELL "\"notify\":{\"url\":\"http://127.0.0.2:9/alerts\",\"cooldown\":\"15m\"}"
+#define ONCE HOOK ",\"retry\":{\"max_attempts\":1}"
 #define MONITOR "{\"schedule\":{\"every\":\"1h\"},\"monitor\":{\"grace\":\"5m\"}}"
-
-#define ORDERS_MOST 12000
-
-static char folder[64], path[96];
-static struct store *store;
-static struct scheduler *scheduler;
-static wall now;
-static struct order *orders[ORDERS_MOST]; // what left and is not yet reported, notices aside
-static struct order *notices[100];
-static size_t order_count, notice_count;
-
-static void forget_orders(void)
-{
-    while (order_count)
-        order_free(orders[--order_count]);
-    while (notice_count)
-        order_free(notices[--notice_count]);
-}
-
-static void start(void)
-{
-    forget_orders();
-    char why[256] = "";
-    if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
-        TEST_FAIL("cannot open the store: %s", why);
-    CHECK_INT(STATUS_OK, scheduler_new(&scheduler_defaults, store, now, &scheduler));
-}
-
-static void stop(void)
-{
-    forget_orders();
-    scheduler_free(scheduler);
-    store_close(store);
-}
-
-static void begin_world(void)
-{
-    strcpy(folder, "/tmp/punctual-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/punctual.db", folder);
-    now.us = T0;
-    start();
-}
-
-static void end_world(void)
-{
-    stop();
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    CHECK_INT(0, system(command));
-}
-
-static bool is_notice(const struct order *order)
-{
-    return strstr(order->task->target.http.url, "/alerts") != NULL;
-}
-
-static void turn_with(struct letter *inbox)
-{
-    struct outbox out;
-    CHECK_INT(STATUS_OK, scheduler_turn(scheduler, now, inbox, &out));
-    while (out.orders) {
-        struct order *order = (struct order *)out.orders;
-        out.orders = order->letter.next;
-        if (order->kind != ORDER_ATTEMPT)
-            order_free(order);
-        else if (is_notice(order))
-            notices[notice_count++] = order;
-        else
-            orders[order_count++] = order;
-    }
-    while (out.attempts) {
-        struct message *report = (struct message *)out.attempts;
-        out.attempts = report->letter.next;
-        message_free(report);
-    }
-}
-
-static void turn(struct message *m)
-{
-    if (m)
-        m->letter.next = NULL;
-    turn_with(m ? &m->letter : NULL);
-}
-
-static void pass(int64_t us)
-{
-    wall until = wall_plus(now, us);
-    for (int turns = 0; turns < 100000; turns++) {
-        wall next = scheduler_next_turn(scheduler, now);
-        if (next.us > until.us)
-            break;
-        if (next.us > now.us)
-            now = next;
-        turn(NULL);
-    }
-    now = until;
-    turn(NULL);
-}
-
-static struct task *definition(const char *name, const char *json)
-{
-    json_t *value;
-    struct json_place place;
-    struct faults faults = {0};
-    struct task *task = NULL;
-    CHECK_INT(STATUS_OK, json_read(json, strlen(json), &value, &place));
-    if (task_decode(name, value, NULL, "", &faults, &task) != STATUS_OK)
-        TEST_FAIL("%s: %s", faults.items[0].pointer, faults.items[0].detail);
-    json_decref(value);
-    return task;
-}
-
-static void put(const char *name, const char *json)
-{
-    struct message *m = message_new(MESSAGE_PUT_TASK);
-    m->name = memory_text(name);
-    m->task = definition(name, json);
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
-static void ask_many(const char *task, size_t count)
-{
-    struct message *m = message_new(MESSAGE_CREATE_RUNS);
-    m->batch = true;
-    m->wishes = memory_array(count, sizeof *m->wishes);
-    m->wish_count = count;
-    for (size_t i = 0; i < count; i++) {
-        m->wishes[i].task_name = memory_text(task);
-        m->wishes[i].due_at = WALL_NONE;
-    }
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
-static struct message *report_of(struct order *order, enum attempt_outcome outcome)
-{
-    struct message *m = message_new(MESSAGE_REPORT);
-    m->attempt.run = order->run;
-    m->attempt.number = order->number;
-    m->attempt.fence = order->fence;
-    m->attempt.started_at = now;
-    m->attempt.outcome = outcome;
-    m->attempt.error = outcome == ATTEMPT_SUCCEEDED ? NULL : memory_text("answered 500");
-    order_free(order);
-    return m;
-}
-
-// All that is under way, notices aside, ends in one turn.
-static void report_all(enum attempt_outcome outcome)
-{
-    struct letter *first = NULL, **last = &first;
-    while (order_count) {
-        struct message *m = report_of(orders[--order_count], outcome);
-        m->letter.next = NULL;
-        *last = &m->letter;
-        last = &m->letter.next;
-    }
-    turn_with(first);
-}
 
 static run_id run_once(const char *task, enum attempt_outcome outcome)
 {
-    ask_many(task, 1);
+    ask_batch(task, 1);
     CHECK_INT(1, order_count);
     run_id run = orders[0]->run;
     report_all(outcome);
@@ -206,38 +36,11 @@ static int64_t number(const json_t *body, const char *name)
     return json_integer_value(json_object_get(body, name));
 }
 
-static struct run find(run_id id)
-{
-    struct run run;
-    CHECK_INT(STATUS_OK, store_find_run(store, id, &run));
-    return run;
-}
-
-static enum run_state state_of(run_id id)
-{
-    struct run run = find(id);
-    run_done(&run);
-    return run.state;
-}
-
-static int64_t count(enum run_state state)
-{
-    struct reader *reader;
-    char why[200];
-    int64_t counts[RUN_STATE_COUNT];
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
-    CHECK_INT(STATUS_OK, reader_count_runs(reader, counts));
-    reader_close(reader);
-    return counts[state];
-}
-
 static size_t dead_count(const char *task)
 {
-    struct reader *reader;
-    char why[200];
+    struct reader *reader = read_store();
     size_t found = 0;
     struct dead_filter filter = {.task = task, .from = WALL_NONE, .to = WALL_NEVER};
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
     CHECK_INT(STATUS_OK, reader_count_dead(reader, &filter, 100000, &found));
     reader_close(reader);
     return found;
@@ -263,7 +66,7 @@ static struct message *deal(enum message_kind kind, const run_id *runs, size_t r
 TEST(a_retried_dead_letter_stays_failed_and_is_not_listed_any_more)
 {
     begin_world();
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     run_id run = run_once("t", ATTEMPT_FAILED);
     CHECK_INT(1, dead_count(NULL));
     CHECK_INT(1, dead_count("t"));
@@ -272,7 +75,7 @@ TEST(a_retried_dead_letter_stays_failed_and_is_not_listed_any_more)
     message_free(m);
     turn(NULL);
     CHECK_INT(1, order_count);
-    struct run old = find(run), again = find(orders[0]->run);
+    struct run old = find_run(run), again = find_run(orders[0]->run);
     CHECK_INT(RUN_FAILED, old.state);
     CHECK(strstr(old.handled, "\"how\":\"retried\""));
     CHECK(strstr(old.handled, "\"by\":\"anna\",\"note\":\"it is back\""));
@@ -288,7 +91,7 @@ TEST(a_retried_dead_letter_stays_failed_and_is_not_listed_any_more)
 TEST(a_dead_letter_is_dealt_with_once)
 {
     begin_world();
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     run_id run = run_once("t", ATTEMPT_FAILED);
     message_free(deal(MESSAGE_RETRY_DEAD, &run, 1, false, false));
     turn(NULL);
@@ -308,7 +111,7 @@ TEST(a_dead_letter_is_dealt_with_once)
 TEST(a_single_retry_deals_with_the_dead_letter_too)
 {
     begin_world();
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     run_id run = run_once("t", ATTEMPT_FAILED);
     struct message *m = message_new(MESSAGE_RETRY_RUN);
     m->run = run;
@@ -322,7 +125,7 @@ TEST(a_single_retry_deals_with_the_dead_letter_too)
 TEST(named_runs_are_dealt_with_all_or_none)
 {
     begin_world();
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     run_id runs[] = {run_once("t", ATTEMPT_FAILED), run_once("t", ATTEMPT_SUCCEEDED)};
     struct message *m = deal(MESSAGE_DISCARD_DEAD, runs, 2, false, false);
     CHECK_INT(STATUS_CONFLICT, m->reply.status);
@@ -340,8 +143,8 @@ TEST(named_runs_are_dealt_with_all_or_none)
 TEST(of_a_filter_what_cannot_be_retried_is_left_with_the_reason)
 {
     begin_world();
-    put("t", "{" HOOK "}");
-    put("paused", "{" HOOK "}");
+    put("t", "{" ONCE "}");
+    put("paused", "{" ONCE "}");
     run_id runs[] = {run_once("t", ATTEMPT_FAILED), run_once("paused", ATTEMPT_FAILED)};
     struct message *m = message_new(MESSAGE_PAUSE);
     m->name = memory_text("paused");
@@ -362,7 +165,7 @@ TEST(of_a_filter_what_cannot_be_retried_is_left_with_the_reason)
 TEST(a_dry_run_changes_nothing)
 {
     begin_world();
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     run_id run = run_once("t", ATTEMPT_FAILED);
     struct message *m = deal(MESSAGE_RETRY_DEAD, &run, 1, true, true);
     CHECK_INT(STATUS_OK, m->reply.status);
@@ -380,7 +183,7 @@ TEST(a_dry_run_changes_nothing)
 TEST(the_first_failure_is_told_at_once_with_its_reason_and_owner)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL ",\"runbook\":{\"owner\":\"billing\"}}");
+    put("t", "{" ONCE "," TELL ",\"runbook\":{\"owner\":\"billing\"}}");
     run_id run = run_once("t", ATTEMPT_FAILED);
     char id[RUN_ID_TEXT];
     run_id_format(run, id);
@@ -400,11 +203,11 @@ TEST(the_first_failure_is_told_at_once_with_its_reason_and_owner)
 TEST(ten_thousand_failures_in_a_minute_make_two_notices)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     size_t failed = 0;
     wall end = wall_plus(now, MINUTE);
     while (failed < 10000) {
-        ask_many("t", 40);
+        ask_batch("t", 40);
         turn(NULL);
         failed += order_count;
         report_all(ATTEMPT_FAILED);
@@ -430,7 +233,7 @@ TEST(ten_thousand_failures_in_a_minute_make_two_notices)
 TEST(what_is_counted_survives_a_restart)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     run_once("t", ATTEMPT_FAILED);
     json_decref(take_notice(ATTEMPT_SUCCEEDED));
     run_once("t", ATTEMPT_FAILED);
@@ -453,8 +256,8 @@ TEST(what_is_counted_survives_a_restart)
 TEST(a_failure_found_at_the_start_is_told)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
-    ask_many("t", 1);
+    put("t", "{" ONCE "," TELL "}");
+    ask_batch("t", 1);
     CHECK_INT(1, order_count);
     stop(); // its only attempt is lost
     start();
@@ -471,7 +274,7 @@ TEST(a_failure_found_at_the_start_is_told)
 TEST(the_first_success_after_a_told_failure_is_told_and_the_next_is_not)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     run_once("t", ATTEMPT_SUCCEEDED);
     turn(NULL);
     CHECK_INT(0, notice_count);
@@ -494,7 +297,7 @@ TEST(the_first_success_after_a_told_failure_is_told_and_the_next_is_not)
 TEST(a_task_that_fails_and_recovers_in_turns_tells_twice_in_a_cool_down)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     for (int i = 0; i < 50; i++) {
         run_once("t", ATTEMPT_FAILED);
         run_once("t", ATTEMPT_SUCCEEDED);
@@ -507,7 +310,7 @@ TEST(a_task_that_fails_and_recovers_in_turns_tells_twice_in_a_cool_down)
 TEST(a_notice_that_fails_causes_no_notice)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     run_once("t", ATTEMPT_FAILED);
     turn(NULL);
     for (int number = 1; number <= 24; number++) {
@@ -525,7 +328,7 @@ TEST(a_notice_that_fails_causes_no_notice)
 TEST(only_the_kinds_asked_for_are_told)
 {
     begin_world();
-    put("t", "{" HOOK ",\"notify\":{\"url\":\"http://127.0.0.2:9/alerts\",\"on\":[\"missed\"]}}");
+    put("t", "{" ONCE ",\"notify\":{\"url\":\"http://127.0.0.2:9/alerts\",\"on\":[\"missed\"]}}");
     run_once("t", ATTEMPT_FAILED);
     run_once("t", ATTEMPT_SUCCEEDED);
     pass(HOUR);
@@ -536,11 +339,11 @@ TEST(only_the_kinds_asked_for_are_told)
 TEST(what_is_counted_for_a_task_without_notify_is_forgotten)
 {
     begin_world();
-    put("t", "{" HOOK "," TELL "}");
+    put("t", "{" ONCE "," TELL "}");
     run_once("t", ATTEMPT_FAILED);
     json_decref(take_notice(ATTEMPT_SUCCEEDED));
     run_once("t", ATTEMPT_FAILED);
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     pass(HOUR);
     CHECK_INT(0, notice_count);
     end_world();
@@ -581,7 +384,7 @@ TEST(a_success_within_the_grace_is_the_run_of_its_occurrence)
     put("m", MONITOR);
     pass(HOUR + 4 * MINUTE);
     CHECK_INT(0, order_count);
-    struct run run = find(check_in("m", CHECKIN_SUCCESS));
+    struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
     CHECK_INT(RUN_SUCCEEDED, run.state);
     CHECK_INT(TRIGGER_SCHEDULE, run.trigger);
     CHECK_INT(T0 + HOUR, run.scheduled_for.us);
@@ -643,7 +446,7 @@ TEST(a_start_survives_a_restart_and_its_end_is_awaited_so_long_and_no_longer)
     pass(20 * MINUTE - 1);
     CHECK_INT(RUN_RUNNING, state_of(run));
     pass(1);
-    struct run ended = find(run);
+    struct run ended = find_run(run);
     CHECK_INT(RUN_FAILED, ended.state);
     CHECK_TEXT("it checked in as started, and not as ended within 30m", ended.reason);
     run_done(&ended);
@@ -659,7 +462,7 @@ TEST(an_end_finds_its_start_behind_many_waits)
     pass(100 * MINUTE);
     CHECK_INT(100, count(RUN_SCHEDULED));
     CHECK_INT(run.value, check_in("m", CHECKIN_SUCCESS).value);
-    struct run newest = find(check_in("m", CHECKIN_SUCCESS));
+    struct run newest = find_run(check_in("m", CHECKIN_SUCCESS));
     CHECK_INT(T0 + 101 * MINUTE, newest.scheduled_for.us);
     run_done(&newest);
     end_world();
@@ -685,7 +488,7 @@ TEST(a_check_in_a_little_early_is_that_of_the_occurrence_to_come)
     begin_world();
     put("m", MONITOR);
     pass(HOUR - 20 * SECOND);
-    struct run run = find(check_in("m", CHECKIN_SUCCESS));
+    struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
     CHECK_INT(T0 + HOUR, run.scheduled_for.us);
     run_done(&run);
     pass(30 * MINUTE);
@@ -716,7 +519,7 @@ TEST(a_check_in_is_early_by_a_minute_the_grace_or_half_a_period_at_most)
         begin_world();
         now = wall_plus(now, HOUR - rows[i].before_us);
         put("m", rows[i].json);
-        struct run run = find(check_in("m", CHECKIN_SUCCESS));
+        struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
         CHECK_INT(rows[i].trigger, run.trigger);
         run_done(&run);
         end_world();
@@ -729,7 +532,7 @@ TEST(a_check_in_that_nobody_expects_is_a_run_of_its_own)
     begin_world();
     put("m", MONITOR);
     pass(30 * MINUTE);
-    struct run run = find(check_in("m", CHECKIN_SUCCESS));
+    struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
     CHECK_INT(TRIGGER_API, run.trigger);
     CHECK_INT(RUN_SUCCEEDED, run.state);
     run_done(&run);
@@ -742,7 +545,7 @@ TEST(a_check_in_for_nothing_is_refused)
 {
     begin_world();
     put("m", MONITOR);
-    put("t", "{" HOOK "}");
+    put("t", "{" ONCE "}");
     CHECK_INT(STATUS_NOT_FOUND, refused_check_in(checkin_message("none", CHECKIN_SUCCESS)));
     CHECK_INT(STATUS_CONFLICT, refused_check_in(checkin_message("t", CHECKIN_SUCCESS)));
     run_id other = run_once("t", ATTEMPT_FAILED), own = check_in("m", CHECKIN_SUCCESS);
@@ -805,7 +608,7 @@ TEST(a_monitor_that_becomes_another_task_starts_nothing_that_was_waited_for)
     begin_world();
     put("m", MONITOR);
     pass(HOUR + MINUTE);
-    put("m", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
+    put("m", "{\"schedule\":{\"every\":\"1h\"}," ONCE "}");
     pass(10 * MINUTE);
     CHECK_INT(0, order_count);
     CHECK_INT(1, count(RUN_CANCELED));

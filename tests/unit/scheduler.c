@@ -1,200 +1,16 @@
-// The scheduler over a real store, with a clock of the test's own: days pass in milliseconds.
-#include "scheduler/scheduler.h"
+// What starts and when, what comes of it, and what a crash leaves.
+#include "scheduling.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/memory.h"
-#include "store/reader.h"
-#include "test.h"
-
-#define T0 (INT64_C(1767225600) * SECOND) // 2026-01-01T00:00:00Z
-
-static char folder[64], path[96];
-static struct store *store;
-static struct scheduler *scheduler;
-static wall now;
-static struct order *orders[1000]; // what left the last turns, not yet reported
-static size_t order_count, abort_count, lost_count;
-static int64_t journal_turn;
-
-static void forget_orders(void)
+static void begin(void)
 {
-    while (order_count)
-        order_free(orders[--order_count]);
-    abort_count = lost_count = 0;
+    struct scheduler_options wanted = scheduler_defaults;
+    wanted.lane_limit = 10;
+    begin_world_with(&wanted);
 }
-
-static void start(void)
-{
-    forget_orders(); // of a test that has failed
-    char why[256] = "";
-    if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
-        TEST_FAIL("cannot open the store: %s", why);
-    struct scheduler_options options = scheduler_defaults;
-    options.lane_limit = 10;
-    CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
-}
-
-// What a crash leaves: nothing of the memory.
-static void stop(void)
-{
-    forget_orders();
-    scheduler_free(scheduler);
-    store_close(store);
-    scheduler = NULL;
-    store = NULL;
-}
-
-static void begin_world(void)
-{
-    strcpy(folder, "/tmp/punctual-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/punctual.db", folder);
-    now.us = T0;
-    start();
-}
-
-static void end_world(void)
-{
-    stop();
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    CHECK_INT(0, system(command));
-}
-
-// One turn with one message or none. The message comes back answered.
-static void turn(struct message *m)
-{
-    struct outbox out;
-    if (m)
-        m->letter.next = NULL;
-    CHECK_INT(STATUS_OK, scheduler_turn(scheduler, now, m ? &m->letter : NULL, &out));
-    CHECK(out.replies == (m && m->kind != MESSAGE_REPORT ? &m->letter : NULL));
-    while (out.orders) {
-        struct order *order = (struct order *)out.orders;
-        out.orders = order->letter.next;
-        if (order->kind == ORDER_ATTEMPT) {
-            orders[order_count++] = order;
-        } else {
-            abort_count += order->kind == ORDER_ABORT;
-            order_free(order);
-        }
-    }
-    while (out.attempts) {
-        struct message *report = (struct message *)out.attempts;
-        out.attempts = report->letter.next;
-        lost_count += report->attempt.outcome == ATTEMPT_LOST;
-        message_free(report);
-    }
-    journal_turn = out.journal_turn;
-}
-
-// Lets the time pass up to `until`, with a turn whenever the scheduler wants one.
-static void pass_until(wall until)
-{
-    for (int turns = 0; turns < 100000; turns++) {
-        wall next = scheduler_next_turn(scheduler, now);
-        if (next.us > until.us)
-            break;
-        if (next.us > now.us)
-            now = next;
-        turn(NULL);
-    }
-    now = until;
-    turn(NULL);
-}
-
-static struct task *definition(const char *name, const char *json)
-{
-    json_t *value;
-    struct json_place place;
-    struct faults faults = {0};
-    struct task *task = NULL;
-    CHECK_INT(STATUS_OK, json_read(json, strlen(json), &value, &place));
-    if (task_decode(name, value, NULL, "", &faults, &task) != STATUS_OK)
-        TEST_FAIL("%s: %s", faults.items[0].pointer, faults.items[0].detail);
-    json_decref(value);
-    return task;
-}
-
-static void put(const char *name, const char *json)
-{
-    struct message *m = message_new(MESSAGE_PUT_TASK);
-    m->name = memory_text(name);
-    m->task = definition(name, json);
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
-static struct message *create(const char *task, const char *target, wall due_at)
-{
-    struct message *m = message_new(MESSAGE_CREATE_RUNS);
-    m->wishes = memory_array(1, sizeof *m->wishes);
-    m->wish_count = 1;
-    m->wishes[0].task_name = memory_text(task);
-    m->wishes[0].target = target ? definition(NULL, target) : NULL;
-    m->wishes[0].due_at = due_at;
-    return m;
-}
-
-static run_id ask(const char *task, const char *target, wall due_at)
-{
-    struct message *m = create(task, target, due_at);
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    run_id run = m->reply.run;
-    CHECK(run.value);
-    message_free(m);
-    return run;
-}
-
-// The dispatcher's part: the oldest order left comes to this.
-static run_id report(enum attempt_outcome outcome)
-{
-    CHECK(order_count > 0);
-    struct order *order = orders[0];
-    memmove(orders, orders + 1, --order_count * sizeof *orders);
-    struct message *m = message_new(MESSAGE_REPORT);
-    m->attempt.run = order->run;
-    m->attempt.number = order->number;
-    m->attempt.fence = order->fence;
-    m->attempt.started_at = now;
-    m->attempt.outcome = outcome;
-    m->attempt.error = outcome == ATTEMPT_SUCCEEDED ? NULL : memory_text("answered 500");
-    run_id run = order->run;
-    order_free(order);
-    turn(m);
-    return run;
-}
-
-static enum run_state state_of(run_id id)
-{
-    struct run run;
-    CHECK_INT(STATUS_OK, store_find_run(store, id, &run));
-    enum run_state state = run.state;
-    run_done(&run);
-    return state;
-}
-
-static int64_t count(enum run_state state)
-{
-    struct reader *reader;
-    char why[200];
-    int64_t counts[RUN_STATE_COUNT];
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
-    CHECK_INT(STATUS_OK, reader_count_runs(reader, counts));
-    reader_close(reader);
-    return counts[state];
-}
-
-#define HOOK "\"http\":{\"url\":\"http://127.0.0.1:9/hook\"}"
-#define OTHER "\"http\":{\"url\":\"http://127.0.0.2:9/hook\"}"
 
 TEST(a_one_off_starts_at_its_time_and_not_before)
 {
-    begin_world();
+    begin();
     wall due = wall_plus(now, HOUR);
     run_id run = ask(NULL, "{" HOOK "}", due);
     pass_until(wall_plus(due, -SECOND));
@@ -210,7 +26,7 @@ TEST(a_one_off_starts_at_its_time_and_not_before)
 
 TEST(a_run_that_waits_for_room_is_not_lost_when_the_clock_is_set_back)
 {
-    begin_world();
+    begin();
     wall due = wall_plus(now, HOUR);
     for (int i = 0; i < 11; i++)
         ask(NULL, "{" HOOK "}", due);
@@ -228,7 +44,7 @@ TEST(a_run_that_waits_for_room_is_not_lost_when_the_clock_is_set_back)
 
 TEST(a_schedule_makes_one_run_for_each_occurrence)
 {
-    begin_world();
+    begin();
     put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
     for (int i = 1; i <= 60; i++) {
         pass_until((wall){T0 + i * MINUTE});
@@ -242,7 +58,7 @@ TEST(a_schedule_makes_one_run_for_each_occurrence)
 
 TEST(what_fails_is_tried_again_and_at_last_is_dead)
 {
-    begin_world();
+    begin();
     run_id run =
         ask(NULL, "{" HOOK ",\"retry\":{\"max_attempts\":3,\"initial\":\"10s\"}}", WALL_NONE);
     for (int number = 1; number <= 3; number++) {
@@ -278,7 +94,7 @@ static void begin_again_with(struct message *m)
 
 TEST(an_edit_right_after_an_outage_leaves_no_occurrence_without_a_record)
 {
-    begin_world();
+    begin();
     struct message *m = message_new(MESSAGE_PUT_TASK);
     m->task = definition("minutely", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
     begin_again_with(m);
@@ -289,7 +105,7 @@ TEST(an_edit_right_after_an_outage_leaves_no_occurrence_without_a_record)
 
 TEST(a_delete_right_after_an_outage_leaves_no_occurrence_without_a_record)
 {
-    begin_world();
+    begin();
     begin_again_with(message_new(MESSAGE_DELETE_TASK));
     CHECK_INT(10, count(RUN_MISSED)); // an edit gives up what has not started
     end_world();
@@ -297,7 +113,7 @@ TEST(a_delete_right_after_an_outage_leaves_no_occurrence_without_a_record)
 
 TEST(a_pause_right_after_an_outage_skips_what_would_have_caught_up)
 {
-    begin_world();
+    begin();
     begin_again_with(message_new(MESSAGE_PAUSE));
     CHECK_INT(9, count(RUN_MISSED));
     CHECK_INT(1, count(RUN_SKIPPED));
@@ -307,7 +123,7 @@ TEST(a_pause_right_after_an_outage_skips_what_would_have_caught_up)
 
 TEST(after_an_outage_the_latest_runs_and_the_others_are_missed)
 {
-    begin_world();
+    begin();
     put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
     pass_until((wall){T0 + 30 * SECOND});
     stop();
@@ -326,7 +142,7 @@ TEST(after_an_outage_the_latest_runs_and_the_others_are_missed)
 
 TEST(a_long_outage_is_worked_off_in_bounded_turns)
 {
-    begin_world();
+    begin();
     put("each-second", "{\"schedule\":{\"every\":\"1s\"}," HOOK "}");
     stop();
     now.us = T0 + 5000 * SECOND;
@@ -339,7 +155,7 @@ TEST(a_long_outage_is_worked_off_in_bounded_turns)
 
 TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
 {
-    begin_world();
+    begin();
     run_id run =
         ask(NULL, "{" HOOK ",\"retry\":{\"max_attempts\":2,\"initial\":\"1s\"}}", WALL_NONE);
     CHECK_INT(1, order_count);
@@ -361,7 +177,7 @@ TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
 
 TEST(a_slow_endpoint_delays_only_its_own_runs)
 {
-    begin_world();
+    begin();
     for (int i = 0; i < 50; i++)
         ask(NULL, "{" HOOK "}", wall_plus(now, SECOND));
     run_id other = ask(NULL, "{" OTHER "}", wall_plus(now, SECOND));
@@ -374,27 +190,16 @@ TEST(a_slow_endpoint_delays_only_its_own_runs)
     end_world();
 }
 
-static void pause_or_resume(enum message_kind kind, const char *name)
-{
-    struct message *m = message_new(kind);
-    m->name = memory_text(name);
-    m->author = memory_text("anna");
-    m->note = memory_text("maintenance");
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
 TEST(nothing_of_a_paused_task_starts_and_its_occurrences_are_skipped_with_the_reason)
 {
-    begin_world();
+    begin();
     put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
     run_id asked = ask("minutely", NULL, wall_plus(now, 90 * SECOND));
-    pause_or_resume(MESSAGE_PAUSE, "minutely");
+    tell(MESSAGE_PAUSE, "minutely");
     pass_until(wall_plus(now, 3 * MINUTE + SECOND));
     CHECK_INT(0, order_count);
     CHECK_INT(3, count(RUN_SKIPPED));
-    pause_or_resume(MESSAGE_RESUME, "minutely");
+    tell(MESSAGE_RESUME, "minutely");
     turn(NULL);
     CHECK_INT(1, order_count); // what was asked for and held
     CHECK_INT(asked.value, orders[0]->run.value);
@@ -406,7 +211,7 @@ TEST(nothing_of_a_paused_task_starts_and_its_occurrences_are_skipped_with_the_re
 
 TEST(an_edit_of_the_schedule_moves_the_cursor_to_now)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
     pass_until((wall){T0 + 30 * MINUTE});
     put("job", "{\"schedule\":{\"every\":\"45m\"}," HOOK "}");
@@ -420,7 +225,7 @@ TEST(an_edit_of_the_schedule_moves_the_cursor_to_now)
 
 TEST(an_edit_of_something_else_leaves_the_occurrences_alone)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
     put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"7s\"," HOOK "}");
     put("job",
@@ -438,7 +243,7 @@ TEST(an_edit_of_something_else_leaves_the_occurrences_alone)
 
 TEST(a_deleted_task_fires_no_more_and_its_pending_runs_are_canceled)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":{\"every\":\"1m\"}," HOOK ",\"retry\":{\"initial\":\"1s\"}}");
     run_id pending = ask("job", NULL, wall_plus(now, HOUR));
     run_id running = ask("job", NULL, WALL_NONE);
@@ -458,22 +263,13 @@ TEST(a_deleted_task_fires_no_more_and_its_pending_runs_are_canceled)
     end_world();
 }
 
-static void delete_task(const char *name)
-{
-    struct message *m = message_new(MESSAGE_DELETE_TASK);
-    m->name = memory_text(name);
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
 TEST(very_many_pending_runs_are_canceled_turn_by_turn_and_none_of_them_starts)
 {
-    begin_world();
+    begin();
     put("job", "{" HOOK "}");
     for (int i = 0; i < 1200; i++)
         ask("job", NULL, wall_plus(now, SECOND));
-    delete_task("job");
+    tell(MESSAGE_DELETE_TASK, "job");
     CHECK_INT(500, count(RUN_CANCELED));
     CHECK_INT(now.us, scheduler_next_turn(scheduler, now).us); // it goes on at once
     put("job", "{" HOOK "}");                                  // the same name again
@@ -492,7 +288,7 @@ TEST(very_many_pending_runs_are_canceled_turn_by_turn_and_none_of_them_starts)
 
 TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
 {
-    begin_world();
+    begin();
     run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
     struct message *m = message_new(MESSAGE_CANCEL_RUN);
     m->run = run;
@@ -512,10 +308,10 @@ TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
 
 TEST(one_idempotency_key_makes_one_run)
 {
-    begin_world();
+    begin();
     run_id first = {0};
     for (int i = 0; i < 3; i++) {
-        struct message *m = create(NULL, "{" HOOK "}", wall_plus(now, HOUR));
+        struct message *m = ask_message(NULL, "{" HOOK "}", wall_plus(now, HOUR));
         m->key = memory_text("k1");
         m->fingerprint = i < 2 ? 7 : 8;
         turn(m);
@@ -535,7 +331,7 @@ TEST(one_idempotency_key_makes_one_run)
 
 TEST(a_batch_with_one_bad_wish_makes_nothing)
 {
-    begin_world();
+    begin();
     struct message *m = message_new(MESSAGE_CREATE_RUNS);
     m->batch = true;
     m->wishes = memory_array(3, sizeof *m->wishes);
@@ -553,7 +349,7 @@ TEST(a_batch_with_one_bad_wish_makes_nothing)
 
 TEST(a_dry_run_of_a_set_changes_nothing)
 {
-    begin_world();
+    begin();
     put("kept", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
     put("extra", "{\"schedule\":{\"every\":\"1h\"}," HOOK "}");
     for (int dry = 1; dry >= 0; dry--) {
@@ -581,7 +377,7 @@ TEST(a_dry_run_of_a_set_changes_nothing)
 
 TEST(a_rollback_makes_an_earlier_revision_the_newest)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"1s\"," HOOK "}");
     put("job", "{\"schedule\":{\"every\":\"1h\"},\"timeout\":\"2s\"," HOOK "}");
     struct message *m = message_new(MESSAGE_ROLLBACK);
@@ -596,7 +392,7 @@ TEST(a_rollback_makes_an_earlier_revision_the_newest)
 
 TEST(a_schedule_that_has_passed_makes_no_run)
 {
-    begin_world();
+    begin();
     put("once", "{\"schedule\":{\"at\":\"2025-12-31T00:00:00Z\"}," HOOK "}");
     put("soon", "{\"schedule\":{\"at\":\"2026-01-01T00:01:00Z\"}," HOOK "}");
     pass_until((wall){T0 + DAY});
@@ -607,7 +403,7 @@ TEST(a_schedule_that_has_passed_makes_no_run)
 
 TEST(while_stopping_nothing_new_starts)
 {
-    begin_world();
+    begin();
     ask(NULL, "{" HOOK "}", wall_plus(now, SECOND));
     scheduler_stop_starting(scheduler);
     pass_until(wall_plus(now, MINUTE));
@@ -615,24 +411,12 @@ TEST(while_stopping_nothing_new_starts)
     end_world();
 }
 
-static void cancel(run_id run)
-{
-    struct message *m = message_new(MESSAGE_CANCEL_RUN);
-    m->run = run;
-    m->author = memory_text("anna");
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
 // The only attempt of a run: how it ended, and what is said about it.
 static enum attempt_outcome only_outcome(run_id run, char *ret_error, size_t size)
 {
-    struct reader *reader;
-    char why[200];
+    struct reader *reader = read_store();
     struct attempt *attempts = NULL;
     size_t count = 0;
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
     CHECK_INT(STATUS_OK, reader_list_attempts(reader, run, &attempts, &count));
     reader_close(reader);
     CHECK_INT(1, count);
@@ -646,7 +430,7 @@ static enum attempt_outcome only_outcome(run_id run, char *ret_error, size_t siz
 
 TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its_report)
 {
-    begin_world();
+    begin();
     char error[100];
     run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
     cancel(run);
@@ -660,7 +444,7 @@ TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its
 
 TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
 {
-    begin_world();
+    begin();
     char error[100];
     run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
     cancel(run);
@@ -673,7 +457,7 @@ TEST(the_report_of_a_canceled_attempt_says_what_really_came_of_it)
 
 TEST(runs_that_wait_follow_their_task_to_its_new_endpoint_and_its_limit)
 {
-    begin_world();
+    begin();
     put("job", "{" HOOK "}");
     for (int i = 0; i < 50; i++)
         ask("job", NULL, WALL_NONE);
@@ -691,7 +475,7 @@ TEST(runs_that_wait_follow_their_task_to_its_new_endpoint_and_its_limit)
 
 TEST(an_occurrence_claimed_before_an_edit_is_not_made_again_by_it)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
     pass_until((wall){T0 + MINUTE - 10 * MILLISECOND});
     CHECK_INT(1, order_count); // claimed, to be sent at the minute
@@ -710,7 +494,7 @@ TEST(an_occurrence_claimed_before_an_edit_is_not_made_again_by_it)
 
 TEST(a_time_that_is_skipped_in_a_gap_takes_no_other_schedules_occurrence_with_it)
 {
-    begin_world();
+    begin();
     now.us = SPRING - 12 * HOUR;
     put("job", "{\"schedule\":[{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
                "\"dst_gap\":\"skip\"},"
@@ -724,7 +508,7 @@ TEST(a_time_that_is_skipped_in_a_gap_takes_no_other_schedules_occurrence_with_it
 
 TEST(after_an_outage_only_the_latest_of_all_a_tasks_schedules_runs)
 {
-    begin_world();
+    begin();
     put("job", "{\"schedule\":[{\"every\":\"1h\"},{\"every\":\"40m\"}]," HOOK "}");
     stop();
     now.us = T0 + 165 * MINUTE; // 40, 60, 80, 120 and 160 are missed
@@ -738,7 +522,7 @@ TEST(after_an_outage_only_the_latest_of_all_a_tasks_schedules_runs)
 
 TEST(after_an_outage_the_latest_that_is_not_skipped_runs)
 {
-    begin_world();
+    begin();
     now.us = SPRING - 2 * DAY;
     put("job", "{\"schedule\":{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
                "\"dst_gap\":\"skip\"}," HOOK "}");
@@ -762,7 +546,7 @@ static void check_held(const char *line)
 
 TEST(what_is_held_in_memory_is_not_loaded_again)
 {
-    begin_world();
+    begin();
     turn(NULL);
     for (int i = 0; i < 5; i++)
         ask(NULL, "{" HOOK "}", (wall){T0 + 55 * SECOND});

@@ -394,18 +394,10 @@ TEST(a_word_about_a_run_that_nobody_leased_changes_nothing)
 // The dispatcher's report: the endpoint answered 202.
 static void accepted(void)
 {
-    CHECK(order_count > 0);
-    struct order *order = orders[0];
-    memmove(orders, orders + 1, --order_count * sizeof *orders);
-    struct message *m = message_new(MESSAGE_REPORT);
-    m->attempt.run = order->run;
-    m->attempt.number = order->number;
-    m->attempt.fence = order->fence;
-    m->attempt.started_at = now;
+    struct message *m = report_of(take_order(0), ATTEMPT_SUCCEEDED);
     m->attempt.status = 202;
     m->attempt.response_time_us = 0;
     m->attempt.open = true;
-    order_free(order);
     turn(m);
 }
 

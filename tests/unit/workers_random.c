@@ -2,8 +2,6 @@
 // failing seed says itself, and plays again alone with SEED=n.
 #include "workers_world.h"
 
-#include "base/random.h"
-
 #define RUNS 12
 #define STEPS 150
 #define SEEDS 40
@@ -130,9 +128,7 @@ static void wait_a_while(void)
 // Attempts are numbered without holes, and each but that under way is on record.
 static void check_records(void)
 {
-    struct reader *reader;
-    char why[200];
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
+    struct reader *reader = read_store();
     for (int i = 0; i < held_count; i++) {
         struct run run = look(helds[i].run);
         struct attempt *attempts = NULL;
