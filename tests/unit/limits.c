@@ -1,36 +1,14 @@
-// Limits, priorities and endpoints that are down.
+// How many runs may be under way and how many may start, and which of those who wait go first.
 #include "scheduler/limits.h"
 
 #include "scheduler/state.h"
 #include "scheduling.h"
 
-static void begin_with(size_t due_limit)
-{
-    struct scheduler_options wanted = scheduler_defaults;
-    wanted.lane_limit = 10;
-    wanted.breaker_failures = 3;
-    wanted.due_limit = due_limit;
-    begin_world_with(&wanted);
-}
-
-static void begin(void)
-{
-    begin_with(scheduler_defaults.due_limit);
-}
-
-static run_id ask_urgent(const char *task, const char *target, wall due_at, int priority)
-{
-    struct message *m = ask_message(task, target, due_at);
-    m->wishes[0].has_priority = true;
-    m->wishes[0].priority = priority;
-    return send_ask(m);
-}
-
 // --- max_running ---
 
 TEST(no_more_of_a_task_run_at_once_than_it_allows_and_each_end_lets_the_next_start)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":3," HOOK "}");
     ask_many("job", 20);
     settle();
@@ -47,7 +25,7 @@ TEST(no_more_of_a_task_run_at_once_than_it_allows_and_each_end_lets_the_next_sta
 
 TEST(what_waits_for_its_limit_costs_no_turns_and_is_not_late)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 5);
     settle();
@@ -61,7 +39,7 @@ TEST(what_waits_for_its_limit_costs_no_turns_and_is_not_late)
 
 TEST(a_task_at_its_limit_delays_no_other_of_the_same_endpoint)
 {
-    begin();
+    begin_narrow_world();
     put("narrow", "{\"max_running\":1," HOOK "}");
     put("wide", "{" HOOK "}");
     ask_many("narrow", 20);
@@ -73,7 +51,7 @@ TEST(a_task_at_its_limit_delays_no_other_of_the_same_endpoint)
 
 TEST(raising_the_limit_lets_those_who_wait_start)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 6);
     settle();
@@ -88,7 +66,7 @@ TEST(raising_the_limit_lets_those_who_wait_start)
 
 TEST(a_limit_set_while_runs_are_under_way_counts_them)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{" HOOK "}");
     ask_many("job", 4);
     put("job", "{\"max_running\":4," HOOK "}");
@@ -103,7 +81,7 @@ TEST(a_limit_set_while_runs_are_under_way_counts_them)
 
 TEST(those_who_wait_for_a_limit_stay_while_their_task_is_paused_and_come_back_after_it)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 3);
     settle();
@@ -122,7 +100,7 @@ TEST(those_who_wait_for_a_limit_stay_while_their_task_is_paused_and_come_back_af
 
 TEST(a_canceled_run_gives_its_place_to_the_next_who_waits)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 1);
     run_id second = ask("job", NULL, WALL_NONE), third = ask("job", NULL, WALL_NONE);
@@ -138,7 +116,7 @@ TEST(a_canceled_run_gives_its_place_to_the_next_who_waits)
 
 TEST(the_most_urgent_of_those_who_wait_start_first)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"max_running\":1,\"priority\":4," HOOK "}");
     ask_many("job", 1);
     run_id plain = ask("job", NULL, WALL_NONE);
@@ -159,7 +137,7 @@ TEST(the_most_urgent_of_those_who_wait_start_first)
 
 TEST(at_a_full_endpoint_the_most_urgent_start_first_and_keep_their_priority_between_attempts)
 {
-    begin();
+    begin_narrow_world();
     for (int i = 0; i < 10; i++) // the lane's limit
         ask(NULL, "{" OTHER ",\"retry\":{\"max_attempts\":1}}", WALL_NONE);
     run_id urgent = ask_urgent(NULL, "{\"retry\":{\"initial\":\"1s\"}," HOOK "}", WALL_NONE, 8);
@@ -190,7 +168,7 @@ static void check_windows(size_t first, size_t many, size_t limit, int64_t per_u
 
 TEST(a_rate_limit_holds_in_every_window_and_wastes_no_slot)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":5,\"per\":\"1s\"}," HOOK "}");
     ask_many("job", 30);
     for (int i = 0; i < 1000 && start_count < 30; i++) {
@@ -206,7 +184,7 @@ TEST(a_rate_limit_holds_in_every_window_and_wastes_no_slot)
 
 TEST(tasks_that_share_a_key_share_its_starts_and_the_most_urgent_of_them_goes_first)
 {
-    begin();
+    begin_narrow_world();
     static const char a[] =
         "{\"rate_limit\":{\"limit\":2,\"per\":\"10s\",\"key\":\"stripe\"}," HOOK "}";
     static const char b[] = "{\"priority\":6,\"rate_limit\":{\"limit\":2,\"per\":\"10s\",\"key\":"
@@ -230,7 +208,7 @@ TEST(tasks_that_share_a_key_share_its_starts_and_the_most_urgent_of_them_goes_fi
 
 TEST(room_in_a_shared_key_goes_run_by_run_to_the_most_urgent)
 {
-    begin();
+    begin_narrow_world();
     static const char job[] =
         "{\"rate_limit\":{\"limit\":4,\"per\":\"10s\",\"key\":\"k\"}," HOOK "}";
     put("a", job);
@@ -248,7 +226,7 @@ TEST(room_in_a_shared_key_goes_run_by_run_to_the_most_urgent)
 
 TEST(one_offs_share_a_key_as_well)
 {
-    begin();
+    begin_narrow_world();
     for (int i = 0; i < 5; i++)
         ask(NULL, "{\"rate_limit\":{\"limit\":2,\"per\":\"1m\",\"key\":\"mail\"}," HOOK "}",
             WALL_NONE);
@@ -263,7 +241,7 @@ TEST(one_offs_share_a_key_as_well)
 
 TEST(a_rate_limit_holds_over_a_restart)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":3,\"per\":\"1m\"}," HOOK "}");
     ask_many("job", 8);
     settle();
@@ -281,7 +259,7 @@ TEST(a_rate_limit_holds_over_a_restart)
 
 TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":1,\"per\":\"24h\"}," HOOK "}");
     ask_many("job", 5);
     settle();
@@ -299,7 +277,7 @@ TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 
 TEST(a_retry_counts_as_a_start)
 {
-    begin();
+    begin_narrow_world();
     put("job", "{\"retry\":{\"initial\":\"1s\",\"max_attempts\":5},\"rate_limit\":{\"limit\":1,"
                "\"per\":\"1m\"}," HOOK "}");
     ask_many("job", 1);
@@ -315,7 +293,7 @@ TEST(a_step_of_the_clock_neither_opens_a_rate_limit_nor_keeps_it_closed)
 {
     static const int64_t steps[] = {HOUR, -HOUR};
     for (int i = 0; i < 2; i++) {
-        begin();
+        begin_narrow_world();
         put("job", "{\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}," HOOK "}");
         ask_many("job", 1);
         now.us += 10 * SECOND + steps[i];
@@ -333,7 +311,7 @@ TEST(a_step_of_the_clock_neither_shortens_nor_stretches_a_backoff)
 {
     static const int64_t steps[] = {HOUR, -HOUR};
     for (int i = 0; i < 2; i++) {
-        begin();
+        begin_narrow_world();
         ask(NULL, "{\"retry\":{\"initial\":\"10m\"}," HOOK "}", WALL_NONE);
         settle();
         report_as(0, ATTEMPT_FAILED, 500); // 5 to 10 minutes
@@ -361,7 +339,7 @@ static int flying_of(const char *task)
 TEST(all_limits_hold_together_and_everything_runs_at_last)
 {
     static const char *const names[] = {"a", "b", "c"};
-    begin();
+    begin_narrow_world();
     struct random chance;
     random_seed(&chance, 11);
     put("a", "{\"max_running\":2,\"retry\":{\"initial\":\"1s\"},\"rate_limit\":{\"limit\":4,"
@@ -394,250 +372,6 @@ TEST(all_limits_hold_together_and_everything_runs_at_last)
     CHECK_INT(0, order_count);
     CHECK_INT(0, scheduler->limits.parked);
     CHECK_INT(0, scheduler->lanes.ready);
-    end_world();
-}
-
-// --- endpoints that are down ---
-
-TEST(an_endpoint_that_fails_again_and_again_gets_nothing_until_its_probe_and_nothing_is_used_up)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_UNREACHABLE);
-    run_id waits = ask("job", NULL, WALL_NONE);
-    ask_many("job", 4);
-    run_id other = ask(NULL, "{" OTHER "}", WALL_NONE);
-    settle();
-    CHECK_INT(1, order_count); // the other endpoint's
-    CHECK_INT(RUN_RUNNING, look(other).state);
-    CHECK(pass_until(wall_plus(now, 29 * SECOND)) < 10);
-    CHECK_INT(0, look(waits).attempts);
-    pass_until(wall_plus(now, 2 * SECOND));
-    CHECK_INT(2, order_count); // one probe, the oldest
-    CHECK_INT(waits.value, orders[1]->run.value);
-    report_as(1, ATTEMPT_SUCCEEDED, 200);
-    settle();
-    CHECK_INT(5, order_count);
-    CHECK_INT(0, scheduler->endpoints.by_lane.count);
-    end_world();
-}
-
-TEST(a_probe_that_fails_keeps_the_endpoint_closed_off_for_twice_as_long)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_TIMED_OUT);
-    ask_many("job", 10);
-    int64_t wait = 30 * SECOND;
-    for (int i = 0; i < 6; i++) {
-        pass_until(wall_plus(now, wait - SECOND));
-        CHECK_INT(0, order_count);
-        pass_until(wall_plus(now, SECOND));
-        CHECK_INT(1, order_count);
-        report_as(0, ATTEMPT_FAILED, 500);
-        wait = 2 * wait < ENDPOINT_OPEN_MOST ? 2 * wait : ENDPOINT_OPEN_MOST;
-    }
-    end_world();
-}
-
-TEST(a_probe_that_tells_nothing_is_followed_by_another)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_BROKEN);
-    ask_many("job", 5);
-    pass_until(wall_plus(now, 30 * SECOND));
-    CHECK_INT(1, order_count);
-    report_as(0, ATTEMPT_FAILED, 429);
-    settle();
-    CHECK_INT(1, order_count);
-    end_world();
-}
-
-TEST(only_what_says_that_the_endpoint_is_in_trouble_counts)
-{
-    static const struct {
-        enum attempt_outcome outcome;
-        int status;
-        bool opens;
-    } rows[] = {
-        {ATTEMPT_UNREACHABLE, -1, true}, {ATTEMPT_TIMED_OUT, -1, true},
-        {ATTEMPT_BROKEN, -1, true},      {ATTEMPT_FAILED, 500, true},
-        {ATTEMPT_FAILED, 503, true},     {ATTEMPT_FAILED, 501, false},
-        {ATTEMPT_FAILED, 505, false},    {ATTEMPT_FAILED, 429, false},
-        {ATTEMPT_FAILED, 404, false},    {ATTEMPT_FAILED, 200, false},
-        {ATTEMPT_REFUSED, -1, false},    {ATTEMPT_CANCELED, -1, false},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        begin();
-        put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-        for (int n = 0; n < 4; n++) {
-            ask_many("job", 1);
-            if (order_count)
-                report_as(0, rows[i].outcome, rows[i].status);
-        }
-        CHECK_INT(rows[i].opens, scheduler->endpoints.open);
-        CHECK_INT(rows[i].opens ? 3 : 4, start_count);
-        end_world();
-    }
-}
-
-TEST(a_success_in_between_begins_the_count_anew)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 12; n++) {
-        ask_many("job", 1);
-        report_as(0, n % 3 == 2 ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED, 500);
-    }
-    CHECK_INT(0, scheduler->endpoints.open);
-    end_world();
-}
-
-TEST(an_endpoint_that_opens_and_closes_is_an_event_and_a_figure)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 3; n++) {
-        ask_many("job", 1);
-        report_as(0, ATTEMPT_FAILED, 500);
-    }
-    CHECK_HAS("{\"type\":\"endpoint.opened\",\"endpoint\":\"http://127.0.0.1:9\",\"failures\":3,",
-              buffer_string(&scheduler->journal));
-    struct message *m = message_new(MESSAGE_METRICS);
-    turn(m);
-    CHECK_HAS("punctual_endpoint_open{endpoint=\"http://127.0.0.1:9\"} 1",
-              buffer_string(&m->reply.body));
-    CHECK_HAS("punctual_endpoints_open 1", buffer_string(&m->reply.body));
-    message_free(m);
-    ask_many("job", 1);
-    pass_until(wall_plus(now, 30 * SECOND));
-    report(ATTEMPT_SUCCEEDED);
-    CHECK_HAS("{\"type\":\"endpoint.closed\",\"endpoint\":\"http://127.0.0.1:9\"",
-              buffer_string(&scheduler->journal));
-    end_world();
-}
-
-// --- what is held in memory ---
-
-static size_t held(void)
-{
-    return scheduler->due.heap.count + scheduler->lanes.ready + scheduler->limits.parked;
-}
-
-// Everything that flies succeeds, and what follows, until nothing does.
-static void land_everything(void)
-{
-    for (int i = 0; i < 100000 && order_count; i++) {
-        report(ATTEMPT_SUCCEEDED);
-        if (!order_count)
-            settle();
-    }
-}
-
-TEST(a_blocked_endpoint_holds_little_memory_delays_no_other_and_loses_nothing)
-{
-    begin_with(1000);
-    put("job", "{" HOOK "}");
-    ask_many("job", 3000);
-    settle();
-    CHECK_INT(10, order_count);
-    CHECK(held() <= 300);
-    run_id urgent = ask_urgent("job", NULL, WALL_NONE, 9);
-    ask(NULL, "{" OTHER "}", WALL_NONE);
-    settle();
-    CHECK_INT(11, order_count);
-    report(ATTEMPT_SUCCEEDED);
-    CHECK_INT(urgent.value, orders[10]->run.value);
-    land_everything();
-    CHECK_INT(3002, start_count);
-    CHECK_INT(0, held());
-    CHECK_INT(0, scheduler->lanes.by_key.count);
-    end_world();
-}
-
-TEST(what_is_claimed_ahead_and_finds_no_room_in_its_lane_starts_all_the_same)
-{
-    begin_with(10); // a lane holds two
-    for (int i = 0; i < 5; i++)
-        ask(NULL, "{" HOOK "}", wall_plus(now, 5 * SECOND));
-    pass_until(wall_plus(now, 6 * SECOND));
-    CHECK_INT(5, order_count);
-    end_world();
-}
-
-TEST(a_task_held_back_holds_little_memory_delays_no_other_and_loses_nothing)
-{
-    begin_with(1000);
-    put("narrow", "{\"max_running\":2," HOOK "}");
-    put("wide", "{" HOOK "}");
-    ask_many("narrow", 2000);
-    ask_many("wide", 2000);
-    settle();
-    CHECK_INT(10, order_count);
-    CHECK(held() <= 600);
-    land_everything();
-    CHECK_INT(4000, start_count);
-    CHECK_INT(0, held());
-    end_world();
-}
-
-TEST(what_is_held_back_takes_no_turns_though_much_of_it_is_in_the_store_alone)
-{
-    begin_with(1000);
-    put("job", "{\"max_running\":1," HOOK "}");
-    for (int i = 0; i < 1000; i++)
-        ask(NULL, "{\"rate_limit\":{\"limit\":1,\"per\":\"1h\",\"key\":\"k\"}," HOOK "}",
-            WALL_NONE);
-    ask_many("job", 1000);
-    settle();
-    CHECK_INT(2, order_count);
-    CHECK(pass_until(wall_plus(now, 20 * SECOND)) < 10);
-    end_world();
-}
-
-TEST(a_backlog_found_at_the_start_is_held_in_part_and_worked_off)
-{
-    begin_with(1000);
-    put("job", "{" HOOK "}");
-    for (int i = 0; i < 3000; i++)
-        ask_urgent("job", NULL, wall_plus(now, HOUR), i % 10);
-    stop();
-    now.us += 2 * HOUR;
-    start();
-    settle();
-    CHECK_INT(10, order_count);
-    CHECK(held() <= 2000);
-    land_everything();
-    CHECK_INT(3000, start_count);
-    end_world();
-}
-
-TEST(an_edit_takes_due_runs_away_from_an_endpoint_that_is_down)
-{
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 3; n++) {
-        ask_many("job", 1);
-        report(ATTEMPT_UNREACHABLE);
-    }
-    ask_many("job", 20);
-    settle();
-    CHECK_INT(0, order_count);
-    put("job", "{\"retry\":{\"max_attempts\":1}," OTHER "}");
-    settle();
-    CHECK_INT(10, order_count);
-    land_everything();
-    CHECK_INT(23, start_count);
-    pass_until(wall_plus(now, 31 * SECOND)); // the old lane opens: what stands in it has run
-    CHECK_INT(23, start_count);
-    CHECK_INT(0, held());
     end_world();
 }
 
