@@ -40,8 +40,7 @@ static int leave_with(enum status status, const char *why)
 
 static void write_number(struct writer *w, const char *key, int64_t n)
 {
-    writer_key(w, key);
-    writer_int(w, n);
+    member_int(w, key, n);
 }
 
 static void write_copied(struct writer *w, const struct backup_result *copied)
@@ -122,8 +121,7 @@ static void show_restore(const struct options *options, const char *store, const
     write_copied(&w, copied);
     write_number(&w, "running", restored->running);
     write_number(&w, "fence_base", restored->fence_base);
-    writer_key(&w, "aside");
-    writer_text(&w, *restored->aside ? restored->aside : NULL);
+    member_text(&w, "aside", *restored->aside ? restored->aside : NULL);
     writer_end_object(&w);
     print_buffer(&text);
 }
