@@ -437,11 +437,7 @@ TEST(every_occurrence_has_one_record_whatever_happens)
 {
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct random chance;
-        char row[20];
-        snprintf(row, sizeof row, "seed %d", (int)seed);
-        test_row = row;
-        random_seed(&chance, seed);
-        begin_world();
+        begin_random_world(seed, &chance);
         wall latest = now;
         put_webhook("both", BOTH "\"catch_up\":{\"policy\":\"all\"}");
         for (int i = 0; i < 40; i++)

@@ -10,13 +10,19 @@ static void begin(void)
     begin_world_with(&wanted);
 }
 
-TEST(an_endpoint_that_fails_again_and_again_gets_nothing_until_its_probe_and_nothing_is_used_up)
+// The endpoint of `job` has failed so often in a row that it is taken to be down.
+static void begin_broken(enum attempt_outcome outcome)
 {
     begin();
     put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
     ask_many("job", 3);
     for (int i = 0; i < 3; i++)
-        report(ATTEMPT_UNREACHABLE);
+        report(outcome);
+}
+
+TEST(an_endpoint_that_fails_again_and_again_gets_nothing_until_its_probe_and_nothing_is_used_up)
+{
+    begin_broken(ATTEMPT_UNREACHABLE);
     run_id waits = ask("job", NULL, WALL_NONE);
     ask_many("job", 4);
     run_id other = ask(NULL, "{" OTHER "}", WALL_NONE);
@@ -37,11 +43,7 @@ TEST(an_endpoint_that_fails_again_and_again_gets_nothing_until_its_probe_and_not
 
 TEST(a_probe_that_fails_keeps_the_endpoint_closed_off_for_twice_as_long)
 {
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_TIMED_OUT);
+    begin_broken(ATTEMPT_TIMED_OUT);
     ask_many("job", 10);
     int64_t wait = 30 * SECOND;
     for (int i = 0; i < 6; i++) {
@@ -57,11 +59,7 @@ TEST(a_probe_that_fails_keeps_the_endpoint_closed_off_for_twice_as_long)
 
 TEST(a_probe_that_tells_nothing_is_followed_by_another)
 {
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_BROKEN);
+    begin_broken(ATTEMPT_BROKEN);
     ask_many("job", 5);
     pass_until(wall_plus(now, 30 * SECOND));
     CHECK_INT(1, order_count);
@@ -137,12 +135,7 @@ TEST(an_endpoint_that_opens_and_closes_is_an_event_and_a_figure)
 
 TEST(an_edit_takes_due_runs_away_from_an_endpoint_that_is_down)
 {
-    begin();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 3; n++) {
-        ask_many("job", 1);
-        report(ATTEMPT_UNREACHABLE);
-    }
+    begin_broken(ATTEMPT_UNREACHABLE);
     ask_many("job", 20);
     settle();
     CHECK_INT(0, order_count);

@@ -293,11 +293,7 @@ TEST(overlap_holds_at_every_instant_and_every_run_comes_to_its_end)
 {
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct random chance;
-        char row[20];
-        snprintf(row, sizeof row, "seed %d", (int)seed);
-        test_row = row;
-        random_seed(&chance, seed);
-        begin_world();
+        begin_random_world(seed, &chance);
         put_webhook("skip", "\"schedule\":{\"every\":\"2s\"},\"overlap\":\"skip\","
                             "\"retry\":{\"initial\":\"1s\"},\"catch_up\":{\"policy\":\"all\"}");
         put_webhook("queue", "\"schedule\":{\"every\":\"3s\"},\"overlap\":\"queue\","

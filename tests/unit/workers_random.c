@@ -18,7 +18,6 @@ struct held {
 static struct random chance;
 static struct held helds[RUNS];
 static int held_count;
-static char row[60];
 
 static int64_t draw(int64_t bound)
 {
@@ -151,11 +150,8 @@ static void play(int64_t seed)
     static void (*const deeds[])(void) = {create,       create,     hand_out_some, hand_out_some,
                                           speak,        speak,      speak,         speak,
                                           wait_a_while, cancel_one, crash,         set_the_clock};
-    snprintf(row, sizeof row, "SEED=%lld", (long long)seed);
-    test_row = row;
-    random_seed(&chance, (uint64_t)seed);
     held_count = 0;
-    begin_world();
+    begin_random_world((uint64_t)seed, &chance);
     for (int i = 0; i < STEPS; i++)
         deeds[draw(sizeof deeds / sizeof *deeds)]();
     check_records();
