@@ -90,9 +90,7 @@ TEST(a_start_survives_a_restart_and_its_end_is_awaited_so_long_and_no_longer)
     put("m", "{\"schedule\":{\"every\":\"1h\"},\"monitor\":{\"max_duration\":\"30m\"}}");
     pass(HOUR + MINUTE);
     run_id run = check_in("m", CHECKIN_START);
-    stop();
-    now = wall_plus(now, 10 * MINUTE);
-    start();
+    outage(10 * MINUTE);
     turn(NULL);
     CHECK_INT(RUN_RUNNING, state_of(run));
     pass(20 * MINUTE - 1);
@@ -125,9 +123,7 @@ TEST(a_wait_survives_a_restart)
     begin_world();
     put("m", MONITOR);
     pass(HOUR + MINUTE);
-    stop();
-    now = wall_plus(now, MINUTE);
-    start();
+    outage(MINUTE);
     pass(3 * MINUTE - 1);
     CHECK_INT(0, count(RUN_MISSED));
     pass(1);
@@ -217,12 +213,10 @@ TEST(a_monitor_is_not_started_by_the_server)
 {
     begin_world();
     put("m", MONITOR);
-    struct message *m = message_new(MESSAGE_CREATE_RUNS);
-    m->wishes = memory_array(1, sizeof *m->wishes);
-    m->wish_count = 1;
-    m->wishes[0].task_name = memory_text("m");
-    m->wishes[0].due_at = WALL_NONE;
-    CHECK_INT(STATUS_CONFLICT, refused_check_in(m));
+    struct message *m = ask_message("m", NULL, WALL_NONE);
+    turn(m);
+    CHECK_INT(STATUS_CONFLICT, m->reply.status);
+    message_free(m);
     run_id run = check_in("m", CHECKIN_FAILURE);
     m = deal(MESSAGE_RETRY_DEAD, &run, 1, false, false);
     CHECK_INT(STATUS_CONFLICT, m->reply.status);
@@ -238,17 +232,10 @@ TEST(a_paused_monitor_expects_nothing)
     begin_world();
     put("m", MONITOR);
     pass(HOUR + MINUTE);
-    struct message *m = message_new(MESSAGE_PAUSE);
-    m->name = memory_text("m");
-    m->note = memory_text("the host moves");
-    turn(m);
-    message_free(m);
+    tell(MESSAGE_PAUSE, "m");
     CHECK_INT(STATUS_CONFLICT, refused_check_in(checkin_message("m", CHECKIN_SUCCESS)));
     pass(3 * HOUR);
-    m = message_new(MESSAGE_RESUME);
-    m->name = memory_text("m");
-    turn(m);
-    message_free(m);
+    tell(MESSAGE_RESUME, "m");
     pass(10 * MINUTE);
     CHECK_INT(0, count(RUN_MISSED));
     CHECK_INT(4, count(RUN_SKIPPED));

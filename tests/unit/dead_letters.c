@@ -84,12 +84,8 @@ TEST(of_a_filter_what_cannot_be_retried_is_left_with_the_reason)
     put("t", "{" ONCE "}");
     put("paused", "{" ONCE "}");
     run_id runs[] = {run_once("t", ATTEMPT_FAILED), run_once("paused", ATTEMPT_FAILED)};
-    struct message *m = message_new(MESSAGE_PAUSE);
-    m->name = memory_text("paused");
-    m->note = memory_text("maintenance");
-    turn(m);
-    message_free(m);
-    m = deal(MESSAGE_RETRY_DEAD, runs, 2, true, false);
+    tell(MESSAGE_PAUSE, "paused");
+    struct message *m = deal(MESSAGE_RETRY_DEAD, runs, 2, true, false);
     CHECK_INT(STATUS_OK, m->reply.status);
     CHECK(strstr(buffer_string(&m->reply.body), "{\"retried\":1,"));
     CHECK(strstr(buffer_string(&m->reply.body), "maintenance"));

@@ -132,9 +132,7 @@ TEST(a_backlog_found_at_the_start_is_held_in_part_and_worked_off)
     put("job", "{" HOOK "}");
     for (int i = 0; i < 3000; i++)
         ask_urgent("job", NULL, wall_plus(now, HOUR), i % 10);
-    stop();
-    now.us += 2 * HOUR;
-    start();
+    outage(2 * HOUR);
     settle();
     CHECK_INT(10, order_count);
     CHECK(held() <= 2000);

@@ -246,9 +246,7 @@ TEST(a_rate_limit_holds_over_a_restart)
     ask_many("job", 8);
     settle();
     CHECK_INT(3, start_count);
-    stop();
-    now.us += 20 * SECOND;
-    start();
+    outage(20 * SECOND);
     pass_until(wall_plus(now, 39 * SECOND));
     CHECK_INT(3, start_count);
     pass_until(wall_plus(now, 10 * MINUTE));
@@ -268,8 +266,7 @@ TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
     settle();
     CHECK_INT(2, start_count);
     put("job", "{\"rate_limit\":{\"limit\":3,\"per\":\"24h\"}," HOOK "}");
-    stop();
-    start();
+    outage(0);
     pass_until(wall_plus(now, HOUR));
     CHECK_INT(3, start_count);
     end_world();

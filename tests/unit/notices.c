@@ -59,9 +59,7 @@ TEST(what_is_counted_survives_a_restart)
     json_decref(take_notice(ATTEMPT_SUCCEEDED));
     run_once("t", ATTEMPT_FAILED);
     run_once("t", ATTEMPT_FAILED);
-    stop();
-    now = wall_plus(now, MINUTE);
-    start();
+    outage(MINUTE);
     run_once("t", ATTEMPT_FAILED);
     pass(13 * MINUTE);
     CHECK_INT(0, notice_count);
@@ -80,10 +78,8 @@ TEST(a_failure_found_at_the_start_is_told)
     put("t", "{" ONCE "," TELL "}");
     ask_batch("t", 1);
     CHECK_INT(1, order_count);
-    stop(); // its only attempt is lost
-    start();
-    stop(); // found, and the server dies again before its first turn
-    start();
+    outage(0); // its only attempt is lost
+    outage(0); // found, and the server dies again before its first turn
     turn(NULL);
     json_t *body = take_notice(ATTEMPT_SUCCEEDED);
     check_text(body, "type", "task.failing");
@@ -102,8 +98,7 @@ TEST(the_first_success_after_a_told_failure_is_told_and_the_next_is_not)
     run_once("t", ATTEMPT_FAILED);
     json_decref(take_notice(ATTEMPT_SUCCEEDED));
     run_once("t", ATTEMPT_FAILED);
-    stop(); // that it was told is on the disk
-    start();
+    outage(0); // that it was told is on the disk
     run_once("t", ATTEMPT_SUCCEEDED);
     json_t *body = take_notice(ATTEMPT_SUCCEEDED);
     check_text(body, "type", "task.recovered");

@@ -76,8 +76,7 @@ TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
     run_id run =
         ask(NULL, "{" HOOK ",\"retry\":{\"max_attempts\":2,\"initial\":\"1s\"}}", WALL_NONE);
     CHECK_INT(1, order_count);
-    stop();
-    start();
+    outage(0);
     CHECK_INT(RUN_WAITING, state_of(run));
     turn(NULL);
     CHECK_INT(1, lost_count); // it leaves with the first turn, for the log
@@ -86,8 +85,7 @@ TEST(an_attempt_under_way_when_the_server_dies_is_lost_and_counts)
     pass_until(wall_plus(now, 2 * SECOND));
     CHECK_INT(1, order_count);
     CHECK_INT(2, orders[0]->number);
-    stop();
-    start();
+    outage(0);
     CHECK_INT(RUN_FAILED, state_of(run));
     end_world();
 }
@@ -111,15 +109,11 @@ TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
 {
     begin_narrow_world();
     run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
-    struct message *m = message_new(MESSAGE_CANCEL_RUN);
-    m->run = run;
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
+    cancel(run);
     CHECK_INT(1, abort_count);
-    message_free(m);
     report(ATTEMPT_SUCCEEDED); // the abort came too late
     CHECK_INT(RUN_CANCELED, state_of(run));
-    m = message_new(MESSAGE_CANCEL_RUN);
+    struct message *m = message_new(MESSAGE_CANCEL_RUN);
     m->run = run;
     turn(m);
     CHECK_INT(STATUS_CONFLICT, m->reply.status);
@@ -212,8 +206,7 @@ TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its
     char error[100];
     run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
     cancel(run);
-    stop();
-    start();
+    outage(0);
     CHECK_INT(RUN_CANCELED, state_of(run));
     CHECK_INT(ATTEMPT_CANCELED, only_outcome(run, error, sizeof error));
     CHECK_TEXT("canceled while it was under way", error);

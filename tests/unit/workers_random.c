@@ -107,9 +107,7 @@ static void cancel_one(void)
 
 static void crash(void)
 {
-    stop();
-    now = wall_plus(now, draw(2) ? 0 : draw(MINUTE));
-    start();
+    outage(draw(2) ? 0 : draw(MINUTE));
 }
 
 static void set_the_clock(void)
