@@ -121,8 +121,7 @@ static void answer_options(struct request *r)
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "allow");
-    writer_text(&w, r->match.allow);
+    member_text(&w, "allow", r->match.allow);
     writer_end_object(&w);
     r->answer.allow = true;
 }

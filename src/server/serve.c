@@ -203,14 +203,10 @@ static void say_listening(const struct house *h)
 {
     struct logline line;
     logline_begin(&line, wall_now(), LEVEL_INFO, "listening");
-    writer_key(&line.w, "address");
-    writer_text(&line.w, h->config.address);
-    writer_key(&line.w, "port");
-    writer_int(&line.w, front_port(h->front));
-    writer_key(&line.w, "store");
-    writer_text(&line.w, h->config.store);
-    writer_key(&line.w, "version");
-    writer_text(&line.w, PUNCTUAL_VERSION);
+    member_text(&line.w, "address", h->config.address);
+    member_int(&line.w, "port", front_port(h->front));
+    member_text(&line.w, "store", h->config.store);
+    member_text(&line.w, "version", PUNCTUAL_VERSION);
     logline_end(&line);
     sd_notify(0, "READY=1");
 }
