@@ -426,6 +426,8 @@ enum status front_start(const struct front_options *options, struct mailbox *mes
     if (status == STATUS_OK) {
         front->service.streams = streams_new(&front->service);
         front->patience = patience_new(places(options), &options->patience);
+        if (front->patience)
+            patience_watch(front->patience, listener);
         if (front->service.streams && front->patience)
             front->daemon = start_daemon(front, options);
         if (front->daemon) {

@@ -33,6 +33,7 @@ class Calls:
         self.path = folder / "calls.plan"
         self.path.write_bytes(bytes(SIZE))
         self.library = binary().parent / library
+        assert self.library.exists(), f"there is no {self.library}: build with tools/build asan"
         with self.path.open("r+b") as file:
             self.plan = mmap.mmap(file.fileno(), SIZE)
 

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -31,19 +32,19 @@
 // ours.
 #define REAL(type, name) ((type)(uintptr_t)dlsym(RTLD_NEXT, name))
 
-#define STAND_IN_NAMED(result, failed, symbol, name, parameters, arguments) \
-    result symbol parameters;                                               \
-    result symbol parameters                                                \
-    {                                                                       \
-        static result(*_Atomic real) parameters;                            \
-        int error;                                                          \
-        if (strike(name, 0, &error)) {                                      \
-            errno = error;                                                  \
-            return (result)failed;                                          \
-        }                                                                   \
-        if (!real)                                                          \
+#define STAND_IN_NAMED(result, failed, symbol, name, parameters, arguments)    \
+    result symbol parameters;                                                  \
+    result symbol parameters                                                   \
+    {                                                                          \
+        static result(*_Atomic real) parameters;                               \
+        int error;                                                             \
+        if (strike(name, 0, &error)) {                                         \
+            errno = error;                                                     \
+            return (result)failed;                                             \
+        }                                                                      \
+        if (!real)                                                             \
             real = (result(*) parameters)(uintptr_t)dlsym(RTLD_NEXT, #symbol); \
-        return real arguments;                                              \
+        return real arguments;                                                 \
     }
 #define STAND_IN(result, name, parameters, arguments) \
     STAND_IN_NAMED(result, -1, name, #name, parameters, arguments)
@@ -114,33 +115,33 @@ static mode_t mode_of(int flags, va_list arguments)
     return makes ? (mode_t)va_arg(arguments, int) : 0;
 }
 
-#define OPEN(symbol)                                                                  \
-    int symbol(const char *path, int flags, ...);                                     \
-    int symbol(const char *path, int flags, ...)                                      \
-    {                                                                                 \
-        va_list arguments;                                                            \
-        va_start(arguments, flags);                                                   \
-        int fd = open_with(#symbol, path, flags, mode_of(flags, arguments));          \
-        va_end(arguments);                                                            \
-        return fd;                                                                    \
+#define OPEN(symbol)                                                         \
+    int symbol(const char *path, int flags, ...);                            \
+    int symbol(const char *path, int flags, ...)                             \
+    {                                                                        \
+        va_list arguments;                                                   \
+        va_start(arguments, flags);                                          \
+        int fd = open_with(#symbol, path, flags, mode_of(flags, arguments)); \
+        va_end(arguments);                                                   \
+        return fd;                                                           \
     }
 OPEN(open)
 OPEN(open64)
 
-#define FCNTL(symbol)                                                                 \
-    int symbol(int fd, int what, ...);                                                \
-    int symbol(int fd, int what, ...)                                                 \
-    {                                                                                 \
-        int error;                                                                    \
-        va_list arguments;                                                            \
-        va_start(arguments, what);                                                    \
-        void *more = va_arg(arguments, void *); /* one word, whatever it means */     \
-        va_end(arguments);                                                            \
-        if (strike("fcntl", 0, &error)) {                                             \
-            errno = error;                                                            \
-            return -1;                                                                \
-        }                                                                             \
-        return REAL(int (*)(int, int, ...), #symbol)(fd, what, more);                 \
+#define FCNTL(symbol)                                                             \
+    int symbol(int fd, int what, ...);                                            \
+    int symbol(int fd, int what, ...)                                             \
+    {                                                                             \
+        int error;                                                                \
+        va_list arguments;                                                        \
+        va_start(arguments, what);                                                \
+        void *more = va_arg(arguments, void *); /* one word, whatever it means */ \
+        va_end(arguments);                                                        \
+        if (strike("fcntl", 0, &error)) {                                         \
+            errno = error;                                                        \
+            return -1;                                                            \
+        }                                                                         \
+        return REAL(int (*)(int, int, ...), #symbol)(fd, what, more);             \
     }
 FCNTL(fcntl)
 FCNTL(fcntl64)
@@ -200,6 +201,9 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     int error;
     if (strike("getaddrinfo", 0, &error))
         return error;
+    // A name that is asked for, and is there on every machine.
+    if (host && strcmp(host, "receiver.test") == 0)
+        host = "127.0.0.1";
     return REAL(int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **),
                 "getaddrinfo")(host, service, hints, ret);
 }

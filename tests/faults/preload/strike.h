@@ -16,15 +16,15 @@
 #include <stdint.h>
 
 struct plan {
-    _Atomic int64_t armed;   // 0: nothing fails. Written last by the test
-    _Atomic int64_t seen;    // calls that were meant, since it was armed
-    _Atomic int64_t struck;  // of them, those that failed
-    int64_t nth;             // from 1
-    int64_t forever;         // not 0: all from the n-th on
-    int64_t error;           // errno, or what the call itself returns (pthread_create, getaddrinfo)
-    int64_t least;           // allocations: only those of at least so many bytes
-    char call[24];           // its name in C
-    char who[24];            // how the thread's name begins; "": whoever
+    _Atomic int64_t armed;  // 0: nothing fails. Written last by the test
+    _Atomic int64_t seen;   // calls that were meant, since it was armed
+    _Atomic int64_t struck; // of them, those that failed
+    int64_t nth;            // from 1
+    int64_t forever;        // not 0: all from the n-th on
+    int64_t error;          // errno, or what the call itself returns (pthread_create, getaddrinfo)
+    int64_t least;          // allocations: only those of at least so many bytes
+    char call[24];          // its name in C
+    char who[24];           // how the thread's name begins; "": whoever
 };
 
 // Counts a call of `name`, of `size` bytes where that means something. True: it is to fail, with
