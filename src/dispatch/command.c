@@ -202,10 +202,13 @@ static void report_not_started(struct commands *c, struct child *child, int bad)
     child_free(c, child);
 }
 
+// A TMPDIR that is not there stays so; one without room, or not to be written, may pass.
 static void report_no_file(struct commands *c, struct child *child, int bad)
 {
-    effort_end(c->efforts, child->effort, ATTEMPT_UNREACHABLE,
-               "cannot make the file for PUNCTUAL_REPORT in TMPDIR or /tmp: %s", strerror(bad));
+    effort_end(c->efforts, child->effort,
+               bad == ENOENT || bad == ENOTDIR ? ATTEMPT_REFUSED : ATTEMPT_UNREACHABLE,
+               "cannot start %s: no file for PUNCTUAL_REPORT in TMPDIR or /tmp: %s",
+               child->effort->order->task->target.command.argv[0], strerror(bad));
     child_free(c, child);
 }
 
