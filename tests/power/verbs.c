@@ -277,7 +277,7 @@ static enum status forget_cleared(struct history *h, size_t cleared)
 
 static enum status clear_history(struct history *h)
 {
-    struct history_limits limits = {.before = WALL_NONE, .rows = 20 + below(h, 60)};
+    struct history_limits limits = {.before = WALL_NONE, .rows = 3 + below(h, 30)};
     struct history_place place = {0};
     struct history_cleared cleared;
     if (below(h, 3) == 0)
@@ -293,7 +293,7 @@ enum status any_verb(struct history *h)
     static enum status (*const verbs[])(struct history *) = {
         put_lease,        drop_lease, release_run, move_runs,     add_sweep,     drop_sweep,
         add_start,        add_start,  trim_starts, shift_clock,   change_starts, add_backlog,
-        work_off_backlog, handle_run, put_notice,  clear_history,
+        work_off_backlog, handle_run, put_notice,  clear_history, clear_history,
     };
     return verbs[below(h, sizeof verbs / sizeof *verbs)](h);
 }
