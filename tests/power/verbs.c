@@ -269,7 +269,8 @@ static enum status forget_cleared(struct history *h, size_t cleared)
         gone += status != STATUS_OK;
         run_done(&run);
     }
-    h->now.run_count = kept;
+    while (h->now.run_count > kept)
+        h->now.runs[--h->now.run_count] = (struct model_run){0};
     if (gone != cleared)
         history_violation(h, "store_clear_history cleared %zu runs and said %zu", gone, cleared);
     return keep_released(h);
