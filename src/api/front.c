@@ -135,7 +135,11 @@ static bool take_body(struct request *r, const char *bytes, size_t size)
         buffer_add(&r->body, bytes, size);
         if (!r->body.overflow)
             return true;
-        refuse_size(r);
+        if (r->body.starved)
+            request_refuse(r, PROBLEM_UNAVAILABLE,
+                           "there is no memory for a body of this size now; try again later");
+        else
+            refuse_size(r);
         buffer_done(&r->body);
     }
     r->thrown_away += size;
