@@ -20,6 +20,7 @@ struct request *request_new(struct service *service, struct MHD_Connection *conn
     r->method = method;
     r->path = path;
     buffer_init(&r->body, service->body_max);
+    r->body.may_starve = true; // the client sizes it
     buffer_init(&r->answer.body, REPLY_MAX);
     return r;
 }

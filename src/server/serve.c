@@ -25,6 +25,7 @@
 #include "server/secret.h"
 
 #define EXIT_CONFIGURATION 2
+#define POLL_AGAIN_US 10000
 
 struct house { // in the order of building
     struct config config;
@@ -217,7 +218,7 @@ static bool serve(const struct house *h)
     struct pollfd fds[] = {{.fd = h->signals, .events = POLLIN},
                            {.fd = h->failed, .events = POLLIN}};
     while (poll(fds, 2, -1) < 0)
-        ;
+        usleep(POLL_AGAIN_US);
     if (!(fds[0].revents & POLLIN))
         return false;
     struct signalfd_siginfo info;
