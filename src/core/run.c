@@ -186,6 +186,8 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     writer_moment(w, run->scheduled_for);
     writer_key(w, "due_at");
     writer_moment(w, run->due_at);
+    writer_key(w, "deadline_at");
+    writer_moment(w, run->deadline_at.us ? run->deadline_at : WALL_NONE);
     writer_key(w, "started_at");
     writer_moment(w, run->started_at);
     writer_key(w, "finished_at");
