@@ -160,6 +160,7 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     member_moment(w, "created_at", id_time(run->id));
     member_moment(w, "scheduled_for", run->scheduled_for);
     member_moment(w, "due_at", run->due_at);
+    member_moment(w, "deadline_at", run->deadline_at.us ? run->deadline_at : WALL_NONE);
     member_moment(w, "started_at", run->started_at);
     member_moment(w, "finished_at", run->finished_at);
     member_int(w, "priority", run->priority);
