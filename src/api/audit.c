@@ -32,7 +32,7 @@ static void answer(struct request *r, struct reader *reader, const struct audit_
                        "window or one task, or use `punctual audit --store PATH` on the server's "
                        "machine");
     } else {
-        request_refuse_status(r, status, "task");
+        request_refuse_named(r, status, "task", options->task);
     }
     audit_free(audit);
 }

@@ -22,36 +22,30 @@ static bool is_blank(const char *text)
     return !text || !*text;
 }
 
-// A pause without a reason is a riddle a week later.
-void task_pause(struct request *r)
+// The body has one field: why.
+static void post_with(struct request *r, enum message_kind kind, const char *field)
 {
     json_t *object;
-    if (!request_object(r, "reason", &object))
+    if (!request_object(r, field, &object))
         return;
-    struct message *message = task_message(r, MESSAGE_PAUSE);
-    request_field(r, object, "reason", &message->note);
+    struct message *message = task_message(r, kind);
+    request_field(r, object, field, &message->note);
     json_decref(object);
-    if (r->faults.count == 0 && is_blank(message->note))
+    // A pause without a reason is a riddle a week later.
+    if (kind == MESSAGE_PAUSE && r->faults.count == 0 && is_blank(message->note))
         faults_add(&r->faults, "/reason",
                    "must say why, such as {\"reason\": \"the billing database moves\"}");
-    if (request_is_sound(r, "the body has errors"))
-        request_post(r, message);
-    else
-        message_free(message);
+    request_post_sound(r, message, "the body has errors");
+}
+
+void task_pause(struct request *r)
+{
+    post_with(r, MESSAGE_PAUSE, "reason");
 }
 
 void task_resume(struct request *r)
 {
-    json_t *object;
-    if (!request_object(r, "note", &object))
-        return;
-    struct message *message = task_message(r, MESSAGE_RESUME);
-    request_field(r, object, "note", &message->note);
-    json_decref(object);
-    if (request_is_sound(r, "the body has errors"))
-        request_post(r, message);
-    else
-        message_free(message);
+    post_with(r, MESSAGE_RESUME, "note");
 }
 
 void task_trigger(struct request *r)
@@ -95,8 +89,5 @@ void task_rollback(struct request *r)
     read_revision(r, object, &message->revision);
     request_field(r, object, "note", &message->note);
     json_decref(object);
-    if (request_is_sound(r, "the body has errors"))
-        request_post(r, message);
-    else
-        message_free(message);
+    request_post_sound(r, message, "the body has errors");
 }

@@ -24,6 +24,21 @@ void cursor_format(char list, const char *key, char text[static CURSOR_TEXT])
     text[at] = '\0';
 }
 
+void cursor_write(struct writer *w, char list, const char *key)
+{
+    char text[CURSOR_TEXT];
+    if (key)
+        cursor_format(list, key, text);
+    member_text(w, "next_cursor", key ? text : NULL);
+}
+
+void cursor_write_run(struct writer *w, char list, run_id last)
+{
+    char id[RUN_ID_TEXT];
+    run_id_format(last, id);
+    cursor_write(w, list, last.value ? id : NULL);
+}
+
 bool cursor_parse(char list, const char *text, char *key, size_t size)
 {
     uint32_t bits = 0;

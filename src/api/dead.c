@@ -20,43 +20,29 @@
 
 static void write_last(struct writer *w, const struct attempt *last)
 {
-    writer_key(w, "last_attempt");
     if (last->number == 0) {
-        writer_null(w);
+        member_null(w, "last_attempt");
         return;
     }
-    writer_object(w);
-    writer_key(w, "number");
-    writer_int(w, last->number);
-    writer_key(w, "outcome");
-    writer_text(w, attempt_outcome_text(last->outcome));
-    writer_key(w, "status");
-    writer_known(w, last->status);
-    writer_key(w, "error");
-    writer_text(w, last->error);
+    member_object(w, "last_attempt");
+    member_int(w, "number", last->number);
+    member_text(w, "outcome", attempt_outcome_text(last->outcome));
+    member_known(w, "status", last->status);
+    member_text(w, "error", last->error);
     writer_end_object(w);
 }
 
 static void write_letter(struct writer *w, const struct dead_letter *letter)
 {
     const struct run *run = &letter->run;
-    char id[RUN_ID_TEXT];
-    run_id_format(run->id, id);
     writer_object(w);
-    writer_key(w, "run");
-    writer_text(w, id);
-    writer_key(w, "task");
-    writer_text(w, run->task_name);
-    writer_key(w, "trigger");
-    writer_text(w, run_trigger_text(run->trigger));
-    writer_key(w, "scheduled_for");
-    writer_moment(w, run->scheduled_for);
-    writer_key(w, "failed_at");
-    writer_moment(w, run->finished_at);
-    writer_key(w, "reason");
-    writer_text(w, run->reason);
-    writer_key(w, "attempt_count");
-    writer_int(w, run->attempts);
+    member_run(w, "run", run->id);
+    member_text(w, "task", run->task_name);
+    member_text(w, "trigger", run_trigger_text(run->trigger));
+    member_moment(w, "scheduled_for", run->scheduled_for);
+    member_moment(w, "failed_at", run->finished_at);
+    member_text(w, "reason", run->reason);
+    member_int(w, "attempt_count", run->attempts);
     write_last(w, &letter->last);
     writer_end_object(w);
 }
@@ -66,29 +52,12 @@ static void write_letters(struct request *r, const struct dead_letter *letters, 
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "dead_letters");
-    writer_array(&w);
+    member_array(&w, "dead_letters");
     for (size_t i = 0; i < shown; i++)
         write_letter(&w, &letters[i]);
     writer_end_array(&w);
-    writer_key(&w, "next_cursor");
-    if (count > shown && shown > 0) {
-        char id[RUN_ID_TEXT], cursor[CURSOR_TEXT];
-        run_id_format(letters[shown - 1].run.id, id);
-        cursor_format('d', id, cursor);
-        writer_text(&w, cursor);
-    } else {
-        writer_null(&w);
-    }
+    cursor_write_run(&w, 'd', count > shown ? letters[shown - 1].run.id : (run_id){0});
     writer_end_object(&w);
-}
-
-static void refuse_list(struct request *r, enum status status, const char *task)
-{
-    if (status == STATUS_NOT_FOUND)
-        request_refuse(r, PROBLEM_NOT_FOUND, "there is no task \"%.100s\"", task ? task : "");
-    else
-        request_refuse_status(r, status, "dead letter");
 }
 
 void dead_list(struct request *r)
@@ -98,12 +67,8 @@ void dead_list(struct request *r)
                                  .to = query_moment(r, "to", WALL_NEVER),
                                  .reason = query_text(r, "reason")};
     size_t limit = (size_t)query_int(r, "limit", 1, 1000, 100), count = 0;
-    run_id before = {0};
-    char key[64];
+    run_id before = query_cursor_run(r, 'd');
     struct reader *reader;
-    if (query_cursor(r, 'd', key, sizeof key) && run_id_parse(key, &before) != STATUS_OK)
-        faults_add(&r->faults, "?cursor",
-                   "is not one that this list gave out: use next_cursor as it came");
     if (!request_is_sound(r, "a query parameter makes no sense") || !request_reader(r, &reader))
         return;
     struct dead_letter *letters = memory_array(limit + 1, sizeof *letters);
@@ -111,7 +76,7 @@ void dead_list(struct request *r)
     if (status == STATUS_OK)
         write_letters(r, letters, count, count < limit ? count : limit);
     else
-        refuse_list(r, status, filter.task);
+        request_refuse_named(r, status, "task", filter.task);
     for (size_t i = 0; i < count; i++)
         dead_letter_done(&letters[i]);
     free(letters);
@@ -228,7 +193,7 @@ static bool find_runs(struct request *r, const struct dead_filter *filter, size_
     if (status == STATUS_OK)
         status = reader_oldest_dead(reader, filter, most, message->runs, &message->run_count);
     if (status != STATUS_OK) {
-        refuse_list(r, status, filter->task);
+        request_refuse_named(r, status, "task", filter->task);
         return false;
     }
     message->left = matched > message->run_count ? matched - message->run_count : 0;

@@ -121,8 +121,7 @@ static void answer_options(struct request *r)
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "allow");
-    writer_text(&w, r->match.allow);
+    member_text(&w, "allow", r->match.allow);
     writer_end_object(&w);
     r->answer.allow = true;
 }
@@ -135,7 +134,11 @@ static bool take_body(struct request *r, const char *bytes, size_t size)
         buffer_add(&r->body, bytes, size);
         if (!r->body.overflow)
             return true;
-        refuse_size(r);
+        if (r->body.starved)
+            request_refuse(r, PROBLEM_UNAVAILABLE,
+                           "there is no memory for a body of this size now; try again later");
+        else
+            refuse_size(r);
         buffer_done(&r->body);
     }
     r->thrown_away += size;
@@ -426,6 +429,8 @@ enum status front_start(const struct front_options *options, struct mailbox *mes
     if (status == STATUS_OK) {
         front->service.streams = streams_new(&front->service);
         front->patience = patience_new(places(options), &options->patience);
+        if (front->patience)
+            patience_watch(front->patience, listener);
         if (front->service.streams && front->patience)
             front->daemon = start_daemon(front, options);
         if (front->daemon) {

@@ -40,12 +40,9 @@ void health_get(struct request *r)
 // Begins {"ok": ..., "detail": ...}; the caller may add fields and ends it.
 static void begin_check(struct writer *w, const char *name, bool ok, const char *detail)
 {
-    writer_key(w, name);
-    writer_object(w);
-    writer_key(w, "ok");
-    writer_bool(w, ok);
-    writer_key(w, "detail");
-    writer_text(w, detail);
+    member_object(w, name);
+    member_bool(w, "ok", ok);
+    member_text(w, "detail", detail);
 }
 
 static bool check_store(struct writer *w, const struct pulse_values *pulse)
@@ -63,8 +60,7 @@ static bool check_lag(struct writer *w, const struct pulse_values *pulse)
     bool ok = pulse->lag_us <= LAG_MOST;
     begin_check(w, "lag", ok,
                 ok ? "due runs are started in time" : "runs have been due for more than 10 s");
-    writer_key(w, "lag_ms");
-    writer_ms(w, pulse->lag_us);
+    member_ms(w, "lag_ms", pulse->lag_us);
     writer_end_object(w);
     return ok;
 }
@@ -91,11 +87,7 @@ static bool check_disk(struct writer *w, const char *store)
                 : !writable ? "the store's file cannot be written"
                 : ok        ? "there is room"
                             : "less than 64 MiB are free");
-    writer_key(w, "free_bytes");
-    if (known)
-        writer_int(w, (int64_t)room);
-    else
-        writer_null(w);
+    member_known(w, "free_bytes", known ? (int64_t)room : -1);
     writer_end_object(w);
     return ok;
 }
@@ -106,8 +98,7 @@ static void check_clock(struct writer *w, const struct pulse_values *pulse, stea
     bool stepped = pulse->clock_step_us != 0 && now.us - pulse->clock_stepped.us <= STEP_SHOWN;
     begin_check(w, "clock", true,
                 stepped ? "the wall clock was set within the last minute" : "steady");
-    writer_key(w, "step_ms");
-    writer_int(w, stepped ? pulse->clock_step_us / MILLISECOND : 0);
+    member_int(w, "step_ms", stepped ? pulse->clock_step_us / MILLISECOND : 0);
     writer_end_object(w);
 }
 
@@ -119,8 +110,7 @@ static bool check_scheduler(struct writer *w, const struct pulse_values *pulse, 
                 pulse->stopping ? "the server is stopping"
                 : ok            ? "it takes its turns"
                                 : "it has not taken a turn for more than 5 s");
-    writer_key(w, "since_last_turn_ms");
-    writer_int(w, since > 0 ? since / MILLISECOND : 0);
+    member_int(w, "since_last_turn_ms", since > 0 ? since / MILLISECOND : 0);
     writer_end_object(w);
     return ok;
 }
@@ -134,10 +124,8 @@ static bool check_audit(struct writer *w, const struct audit_pulse *audit)
                 : !ok ? "what is recorded differs from what was due: `punctual audit` says where"
                 : audit->rounds_total ? "all that was due is recorded"
                                       : "the first round is under way");
-    writer_key(w, "differences");
-    writer_int(w, audit->differences);
-    writer_key(w, "until");
-    writer_moment(w, audit->rounds_total ? audit->until : WALL_NONE);
+    member_int(w, "differences", audit->differences);
+    member_moment(w, "until", audit->rounds_total ? audit->until : WALL_NONE);
     writer_end_object(w);
     return ok;
 }
@@ -161,10 +149,8 @@ void ready_get(struct request *r)
 
     struct writer w = request_answer(r, ready ? 200 : 503);
     writer_object(&w);
-    writer_key(&w, "ok");
-    writer_bool(&w, ready);
-    writer_key(&w, "checks");
-    writer_raw(&w, checks.data, checks.size);
+    member_bool(&w, "ok", ready);
+    member_raw(&w, "checks", checks.data, checks.size);
     writer_end_object(&w);
     r->answer.retry_after_s = ready ? 0 : 1;
     buffer_done(&checks);

@@ -156,10 +156,7 @@ static void post_batch(struct request *r, enum lease_word word)
     decode_object(&(struct place){"", &r->faults}, batch_fields, COUNT(batch_fields), body,
                   message);
     json_decref(body);
-    if (request_is_sound(r, "the leases have errors, and none was looked at"))
-        request_post(r, message);
-    else
-        message_free(message);
+    request_post_sound(r, message, "the leases have errors, and none was looked at");
 }
 
 void leases_heartbeat(struct request *r)
@@ -214,10 +211,7 @@ static void post_one(struct request *r, enum lease_word word, const struct field
         word == WORD_COMPLETE)
         check_one(r, body, message);
     json_decref(body);
-    if (request_is_sound(r, "the body has errors"))
-        request_post(r, message);
-    else
-        message_free(message);
+    request_post_sound(r, message, "the body has errors");
 }
 
 void run_complete(struct request *r)

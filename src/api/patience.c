@@ -1,5 +1,6 @@
 #include "api/patience.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,7 +30,10 @@ struct patience {
     pthread_mutex_t lock;
     pthread_cond_t change;
     struct caller *callers;
+    int listener; // -1: not looked after
     int count, places;
+    uint64_t arrived, arrived_before; // callers of all time: now, and at the last look
+    bool waited_before;               // somebody stood at the listener at the last look
     int64_t limits_us[OWES_COUNT], crowded_us;
     bool stop;
 };
@@ -71,6 +75,37 @@ static void look_at(const struct patience *p, struct caller *caller, int64_t now
     set(caller, OWES_NOTHING);
 }
 
+// Nothing came in though there is room and somebody waits, at two looks in a row.
+static bool is_stuck(struct patience *p)
+{
+    struct pollfd fd = {.fd = p->listener, .events = POLLIN};
+    bool waits = p->listener >= 0 && p->count < p->places && poll(&fd, 1, 0) > 0 &&
+                 fd.revents == POLLIN; // not one that is shut down
+    bool stuck = waits && p->waited_before && p->arrived == p->arrived_before;
+    p->waited_before = waits;
+    p->arrived_before = p->arrived;
+    return stuck;
+}
+
+// Idle: between two requests, or before its first. Clients know that such a connection may end.
+static void end_idlest(struct patience *p)
+{
+    struct caller *idlest = NULL;
+    int64_t since_us = INT64_MAX;
+    for (struct caller *caller = p->callers; caller; caller = caller->next) {
+        int64_t its_us = atomic_load_explicit(&caller->since_us, memory_order_acquire);
+        int owes = atomic_load_explicit(&caller->owes, memory_order_acquire);
+        if (owes == OWES_HEADER && its_us < since_us) {
+            idlest = caller;
+            since_us = its_us;
+        }
+    }
+    if (!idlest)
+        return;
+    shutdown(idlest->fd, SHUT_RDWR); // not closed: it has not left yet, and we have the lock
+    set(idlest, OWES_NOTHING);
+}
+
 static void *patience_main(void *context)
 {
     struct patience *p = context;
@@ -87,6 +122,8 @@ static void *patience_main(void *context)
         bool crowded = p->count > p->places - p->places / 4;
         for (struct caller *caller = p->callers; caller && !p->stop; caller = caller->next)
             look_at(p, caller, now_us, crowded);
+        if (!p->stop && is_stuck(p))
+            end_idlest(p);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -97,6 +134,7 @@ struct patience *patience_new(int places, const struct patience_limits *limits)
     struct patience *p = memory_new(sizeof *p);
     sigset_t all, before;
     p->places = places;
+    p->listener = -1;
     p->limits_us[OWES_HEADER] = limits->header_us ? limits->header_us : HEADER_US;
     p->limits_us[OWES_BODY] = limits->body_us ? limits->body_us : BODY_US;
     p->crowded_us = limits->crowded_us ? limits->crowded_us : CROWDED_US;
@@ -112,6 +150,13 @@ struct patience *patience_new(int places, const struct patience_limits *limits)
     }
     free(p);
     return NULL;
+}
+
+void patience_watch(struct patience *p, int listener)
+{
+    pthread_mutex_lock(&p->lock);
+    p->listener = listener;
+    pthread_mutex_unlock(&p->lock);
 }
 
 void patience_free(struct patience *p)
@@ -139,6 +184,7 @@ struct caller *patience_arrive(struct patience *p, int fd)
     if (caller->next)
         caller->next->link = &caller->next;
     p->callers = caller;
+    p->arrived++;
     if (p->count++ == 0)
         pthread_cond_signal(&p->change); // it sleeps while nobody is there
     pthread_mutex_unlock(&p->lock);

@@ -22,6 +22,10 @@ struct patience_limits { // 0: the usual
 
 // NULL where the system refuses. places: how many connections there may be.
 struct patience *patience_new(int places, const struct patience_limits *limits);
+// Looks also after this listener: where somebody waits at it and nobody has come in between two
+// looks, libmicrohttpd has run out of descriptors and accepts nobody until a connection ends. So
+// the one that has been idle for longest ends. Call it once, right after patience_new.
+void patience_watch(struct patience *patience, int listener);
 void patience_free(struct patience *patience); // all callers must have left; NULL is fine
 
 struct caller *patience_arrive(struct patience *patience, int fd);

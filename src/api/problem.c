@@ -55,32 +55,23 @@ static void write_fault(struct writer *w, const struct fault *fault)
 {
     bool is_parameter = fault->pointer[0] == '?';
     writer_object(w);
-    writer_key(w, is_parameter ? "parameter" : "pointer");
-    writer_text(w, fault->pointer + is_parameter);
-    writer_key(w, "detail");
-    writer_text(w, fault->detail);
-    if (fault->line > 0) {
-        writer_key(w, "line");
-        writer_int(w, fault->line);
-    }
-    if (fault->column > 0) {
-        writer_key(w, "column");
-        writer_int(w, fault->column);
-    }
+    member_text(w, is_parameter ? "parameter" : "pointer", fault->pointer + is_parameter);
+    member_text(w, "detail", fault->detail);
+    if (fault->line > 0)
+        member_int(w, "line", fault->line);
+    if (fault->column > 0)
+        member_int(w, "column", fault->column);
     writer_end_object(w);
 }
 
 static void write_faults(struct writer *w, const struct faults *faults)
 {
-    writer_key(w, "errors");
-    writer_array(w);
+    member_array(w, "errors");
     for (size_t i = 0; i < faults_kept(faults); i++)
         write_fault(w, &faults->items[i]);
     writer_end_array(w);
-    if (faults->count > faults_kept(faults)) {
-        writer_key(w, "errors_in_all");
-        writer_int(w, (int64_t)faults->count);
-    }
+    if (faults->count > faults_kept(faults))
+        member_int(w, "errors_in_all", (int64_t)faults->count);
 }
 
 void problem_write(struct buffer *to, enum problem problem, const char *detail,
@@ -93,16 +84,11 @@ void problem_write(struct buffer *to, enum problem problem, const char *detail,
         type[at++] = *p;
     type[at] = '\0';
     writer_object(&w);
-    writer_key(&w, "type");
-    writer_text(&w, type);
-    writer_key(&w, "title");
-    writer_text(&w, kinds[problem].title);
-    writer_key(&w, "status");
-    writer_int(&w, kinds[problem].code);
-    writer_key(&w, "detail");
-    writer_text(&w, detail);
-    writer_key(&w, "instance");
-    writer_text(&w, instance);
+    member_text(&w, "type", type);
+    member_text(&w, "title", kinds[problem].title);
+    member_int(&w, "status", kinds[problem].code);
+    member_text(&w, "detail", detail);
+    member_text(&w, "instance", instance);
     if (faults && faults->count > 0)
         write_faults(&w, faults);
     writer_end_object(&w);

@@ -124,3 +124,13 @@ bool query_cursor(struct request *r, char list, char *key, size_t size)
     parameter_fault(r, "cursor", "is not one that this list gave out: use next_cursor as it came");
     return false;
 }
+
+run_id query_cursor_run(struct request *r, char list)
+{
+    char key[RUN_ID_TEXT];
+    run_id run = {0};
+    if (query_cursor(r, list, key, sizeof key) && run_id_parse(key, &run) != STATUS_OK)
+        parameter_fault(r, "cursor",
+                        "is not one that this list gave out: use next_cursor as it came");
+    return run;
+}

@@ -18,6 +18,7 @@ bool query_bool(struct request *r,
 wall query_moment(struct request *r, const char *name, wall otherwise);
 // The cursor of the list with this letter: false where there is none (or it is a fault).
 bool query_cursor(struct request *r, char list, char *key, size_t size);
+run_id query_cursor_run(struct request *r, char list); // of a list of runs; 0 where there is none
 
 // RFC 3339, and a + that came unescaped and so reads as a space.
 enum status moment_read(const char *text, wall *ret);

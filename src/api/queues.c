@@ -74,8 +74,5 @@ void queue_lease(struct request *r)
     decode_object(&(struct place){"", &r->faults}, lease_fields,
                   sizeof lease_fields / sizeof *lease_fields, body, &message->lease);
     json_decref(body);
-    if (request_is_sound(r, "the request for runs has errors"))
-        request_post(r, message);
-    else
-        message_free(message);
+    request_post_sound(r, message, "the request for runs has errors");
 }

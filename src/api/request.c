@@ -20,6 +20,7 @@ struct request *request_new(struct service *service, struct MHD_Connection *conn
     r->method = method;
     r->path = path;
     buffer_init(&r->body, service->body_max);
+    r->body.may_starve = true; // the client sizes it
     buffer_init(&r->answer.body, REPLY_MAX);
     return r;
 }
@@ -85,8 +86,13 @@ void request_refuse(struct request *r, enum problem problem, const char *format,
 
 void request_refuse_status(struct request *r, enum status status, const char *what)
 {
+    request_refuse_named(r, status, what, request_parameter(r));
+}
+
+void request_refuse_named(struct request *r, enum status status, const char *what, const char *name)
+{
     if (status == STATUS_NOT_FOUND)
-        request_refuse(r, PROBLEM_NOT_FOUND, "there is no %s \"%s\"", what, request_parameter(r));
+        request_refuse(r, PROBLEM_NOT_FOUND, "there is no %s \"%.200s\"", what, name ? name : "");
     else if (status == STATUS_TOO_LARGE)
         request_refuse(r, PROBLEM_TOO_LARGE,
                        "the answer would be too long; ask for less with limit");
@@ -99,6 +105,14 @@ void request_post(struct request *r, struct message *message)
 {
     message->sender = r;
     r->message = message;
+}
+
+void request_post_sound(struct request *r, struct message *message, const char *detail)
+{
+    if (request_is_sound(r, detail))
+        request_post(r, message);
+    else
+        message_free(message);
 }
 
 void request_take_reply(struct request *r)

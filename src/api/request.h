@@ -64,10 +64,15 @@ struct writer request_answer(struct request *r, int code);
 // A problem with the faults found so far. Replaces whatever was begun.
 void request_refuse(struct request *r, enum problem problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// The problem for a status of the store; `what` is the thing that was not found.
+// The problem for a status of the store; `what` is the thing that was not found: the one in the
+// path, or the one with this name.
 void request_refuse_status(struct request *r, enum status status, const char *what);
+void request_refuse_named(struct request *r, enum status status, const char *what,
+                          const char *name);
 // Hands over a message; the request is answered when it comes back. Takes it.
 void request_post(struct request *r, struct message *message);
+// The same where there are no faults; else they are the answer.
+void request_post_sound(struct request *r, struct message *message, const char *detail);
 // Turns the reply of the message into the answer.
 void request_take_reply(struct request *r);
 

@@ -12,20 +12,13 @@
 static void write_revision(struct writer *w, const struct revision_record *record)
 {
     writer_object(w);
-    writer_key(w, "revision");
-    writer_int(w, record->number);
-    writer_key(w, "at");
-    writer_moment(w, record->at);
-    writer_key(w, "what");
-    writer_text(w, record->what);
-    writer_key(w, "author");
-    writer_text(w, record->author);
-    writer_key(w, "note");
-    writer_text(w, record->note);
-    writer_key(w, "changed");
-    writer_raw(w, record->changed, record->changed ? strlen(record->changed) : 0);
-    writer_key(w, "definition");
-    writer_raw(w, record->definition, record->definition_size);
+    member_int(w, "revision", record->number);
+    member_moment(w, "at", record->at);
+    member_text(w, "what", record->what);
+    member_text(w, "author", record->author);
+    member_text(w, "note", record->note);
+    member_raw(w, "changed", record->changed, record->changed ? strlen(record->changed) : 0);
+    member_raw(w, "definition", record->definition, record->definition_size);
     writer_end_object(w);
 }
 
@@ -34,18 +27,13 @@ static void write_revisions(struct request *r, const struct revision_record *rec
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "revisions");
-    writer_array(&w);
+    member_array(&w, "revisions");
     for (size_t i = 0; i < shown; i++)
         write_revision(&w, &records[i]);
     writer_end_array(&w);
-    writer_key(&w, "next_cursor");
-    char cursor[CURSOR_TEXT] = "", id[24];
-    if (count > shown && shown > 0) {
-        snprintf(id, sizeof id, "%lld", (long long)records[shown - 1].id);
-        cursor_format('v', id, cursor);
-    }
-    writer_text(&w, *cursor ? cursor : NULL);
+    char last[24];
+    snprintf(last, sizeof last, "%lld", shown ? (long long)records[shown - 1].id : 0);
+    cursor_write(&w, 'v', count > shown ? last : NULL);
     writer_end_object(&w);
 }
 

@@ -51,30 +51,18 @@ static void read_filter(struct request *r, struct run_filter *filter)
         faults_add(&r->faults, "?state",
                    "must be scheduled, due, running, waiting, succeeded, failed, canceled, missed "
                    "or skipped");
-    char key[64];
-    if (query_cursor(r, 'r', key, sizeof key) && run_id_parse(key, &filter->before) != STATUS_OK)
-        faults_add(&r->faults, "?cursor",
-                   "is not one that this list gave out: use next_cursor as it came");
+    filter->before = query_cursor_run(r, 'r');
 }
 
 static void write_runs(struct request *r, struct run *runs, size_t count, size_t shown)
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "runs");
-    writer_array(&w);
+    member_array(&w, "runs");
     for (size_t i = 0; i < shown; i++)
         run_write(&w, &runs[i], r->now, NULL, 0);
     writer_end_array(&w);
-    writer_key(&w, "next_cursor");
-    if (count > shown && shown > 0) {
-        char id[RUN_ID_TEXT], cursor[CURSOR_TEXT];
-        run_id_format(runs[shown - 1].id, id);
-        cursor_format('r', id, cursor);
-        writer_text(&w, cursor);
-    } else {
-        writer_null(&w);
-    }
+    cursor_write_run(&w, 'r', count > shown ? runs[shown - 1].id : (run_id){0});
     writer_end_object(&w);
 }
 
@@ -90,11 +78,8 @@ void runs_list(struct request *r)
     enum status status = reader_list_runs(reader, &filter, limit + 1, runs, &count);
     if (status == STATUS_OK)
         write_runs(r, runs, count, count < limit ? count : limit);
-    else if (status == STATUS_NOT_FOUND)
-        request_refuse(r, PROBLEM_NOT_FOUND, "there is no task \"%.100s\"",
-                       filter.task ? filter.task : "");
     else
-        request_refuse_status(r, status, "run");
+        request_refuse_named(r, status, "task", filter.task);
     for (size_t i = 0; i < count; i++)
         run_done(&runs[i]);
     free(runs);

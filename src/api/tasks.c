@@ -179,16 +179,11 @@ static void write_tasks(struct request *r, const struct task_record *records,
 {
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "tasks");
-    writer_array(&w);
+    member_array(&w, "tasks");
     for (size_t i = 0; i < shown; i++)
         write_task(&w, &records[i], figures ? &figures[i] : NULL, r->now);
     writer_end_array(&w);
-    writer_key(&w, "next_cursor");
-    char cursor[CURSOR_TEXT] = "";
-    if (count > shown && shown > 0)
-        cursor_format('t', records[shown - 1].name, cursor);
-    writer_text(&w, *cursor ? cursor : NULL);
+    cursor_write(&w, 't', count > shown ? records[shown - 1].name : NULL);
     writer_end_object(&w);
 }
 

@@ -11,16 +11,11 @@ static void write_item(struct writer *w, const struct task *task, const struct u
     char local[ZONED_TEXT];
     zone_format(task->schedules[item->schedule].zone, item->nominal, local);
     writer_object(w);
-    writer_key(w, "at");
-    writer_moment(w, item->nominal);
-    writer_key(w, "local");
-    writer_text(w, local);
-    writer_key(w, "effective_at");
-    writer_moment(w, item->effective);
-    writer_key(w, "schedule");
-    writer_int(w, item->schedule);
-    writer_key(w, "dst");
-    writer_text(w, item->dst == DST_NONE ? NULL : dst_note_text(item->dst));
+    member_moment(w, "at", item->nominal);
+    member_text(w, "local", local);
+    member_moment(w, "effective_at", item->effective);
+    member_int(w, "schedule", item->schedule);
+    member_text(w, "dst", item->dst == DST_NONE ? NULL : dst_note_text(item->dst));
     writer_end_object(w);
 }
 
@@ -31,8 +26,7 @@ static void write_upcoming(struct request *r, const struct task *task, wall from
     struct upcoming_item item;
     struct writer w = request_answer(r, 200);
     writer_object(&w);
-    writer_key(&w, "occurrences");
-    writer_array(&w);
+    member_array(&w, "occurrences");
     upcoming_begin(&coming, task, wall_plus(from, -1)); // `from` itself is among them
     while (limit-- > 0 && upcoming_next(&coming, &item) && item.nominal.us < to.us)
         write_item(&w, task, &item);

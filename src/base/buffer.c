@@ -18,36 +18,41 @@ void buffer_init(struct buffer *b, size_t limit)
 void buffer_done(struct buffer *b)
 {
     free(b->data);
-    *b = (struct buffer){.limit = b->limit};
+    *b = (struct buffer){.limit = b->limit, .may_starve = b->may_starve};
 }
 
 void buffer_clear(struct buffer *b)
 {
     b->size = 0;
-    b->overflow = false;
+    b->overflow = b->starved = false;
     if (b->data)
         b->data[0] = '\0';
 }
 
-static void grow(struct buffer *b, size_t more)
+// False where memory is out and the buffer may say so.
+static bool grow(struct buffer *b, size_t more)
 {
     size_t capacity = b->capacity ? b->capacity * 2 : FIRST_CAPACITY;
     while (capacity < b->size + more + 1)
         capacity *= 2;
-    b->data = memory_resize(b->data, capacity, 1);
+    char *data = b->may_starve ? realloc(b->data, capacity) : memory_resize(b->data, capacity, 1);
+    if (!data)
+        return false;
+    b->data = data;
     b->capacity = capacity;
+    return true;
 }
 
 // Makes room for `more` bytes and a NUL. False beyond the limit.
 static inline bool make_room(struct buffer *b, size_t more)
 {
-    if (more > b->limit - b->size) {
+    if (b->starved || more > b->limit - b->size) {
         b->overflow = true;
         return false;
     }
-    if (b->size + more + 1 > b->capacity)
-        grow(b, more);
-    return true;
+    if (b->size + more + 1 > b->capacity && !grow(b, more))
+        b->starved = b->overflow = true;
+    return !b->starved;
 }
 
 char *buffer_space(struct buffer *b, size_t size)
@@ -117,6 +122,6 @@ char *buffer_take(struct buffer *b, size_t *ret_size)
     char *data = b->data ? b->data : memory_copy("", 0);
     if (ret_size)
         *ret_size = b->size;
-    *b = (struct buffer){.limit = b->limit};
+    *b = (struct buffer){.limit = b->limit, .may_starve = b->may_starve};
     return data;
 }

@@ -15,6 +15,8 @@ struct buffer {
     char *data; // NULL while empty and never added to
     size_t size, capacity, limit;
     bool overflow;
+    bool may_starve; // set by the owner: where memory is out, it overflows instead of aborting
+    bool starved;    // it did, and takes nothing more
 };
 
 void buffer_init(struct buffer *b, size_t limit);

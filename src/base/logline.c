@@ -26,12 +26,9 @@ void logline_begin(struct logline *line, wall now, enum level level, const char 
     line->w = writer_on(&line->buffer);
     line->wanted = logline_wanted(level);
     writer_object(&line->w);
-    writer_key(&line->w, "time");
-    writer_moment(&line->w, now);
-    writer_key(&line->w, "level");
-    writer_text(&line->w, names[level]);
-    writer_key(&line->w, "event");
-    writer_text(&line->w, event);
+    member_moment(&line->w, "time", now);
+    member_text(&line->w, "level", names[level]);
+    member_text(&line->w, "event", event);
 }
 
 bool logline_wanted(enum level level)
@@ -66,8 +63,7 @@ static void tell_of_dropped(void)
         return;
     buffer_init(&words, 1024);
     logline_begin(&line, (wall){atomic_load(&newest_us)}, LEVEL_WARNING, "log_dropped");
-    writer_key(&line.w, "lines");
-    writer_int(&line.w, (int64_t)count);
+    member_int(&line.w, "lines", (int64_t)count);
     writer_key(&line.w, "message");
     writer_text(&line.w, "whoever reads this log was too slow; the work went on without waiting");
     line.wanted = true;
@@ -124,7 +120,6 @@ void logline_say(wall now, enum level level, const char *event, const char *form
     va_end(arguments);
     struct logline line;
     logline_begin(&line, now, level, event);
-    writer_key(&line.w, "message");
-    writer_text(&line.w, text);
+    member_text(&line.w, "message", text);
     logline_end(&line);
 }

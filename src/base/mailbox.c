@@ -14,8 +14,8 @@ void mailbox_init(struct mailbox *box)
     box->last = &box->first;
     box->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (box->fd < 0) {
-        perror("punctual: eventfd");
-        abort();
+        perror("punctual: eventfd"); // made at the start only: nothing is under way
+        _exit(EXIT_FAILURE);
     }
 }
 

@@ -6,8 +6,7 @@
  *
  *     struct writer w = writer_on(&buffer);
  *     writer_object(&w);
- *     writer_key(&w, "ok");
- *     writer_bool(&w, true);
+ *     member_bool(&w, "ok", true);
  *     writer_end_object(&w);
  */
 #pragma once
@@ -42,3 +41,65 @@ void writer_moment(struct writer *w, wall t); // RFC 3339, null where not set
 void writer_ms(struct writer *w,
                int64_t us); // microseconds as milliseconds with three decimals; null where negative
 void writer_raw(struct writer *w, const char *json, size_t size); // already JSON; NULL writes null
+
+// --- members of an object: the key, and the value as above ---
+
+static inline void member_object(struct writer *w, const char *key)
+{
+    writer_key(w, key);
+    writer_object(w);
+}
+
+static inline void member_array(struct writer *w, const char *key)
+{
+    writer_key(w, key);
+    writer_array(w);
+}
+
+static inline void member_text(struct writer *w, const char *key, const char *text)
+{
+    writer_key(w, key);
+    writer_text(w, text);
+}
+
+static inline void member_int(struct writer *w, const char *key, int64_t n)
+{
+    writer_key(w, key);
+    writer_int(w, n);
+}
+
+static inline void member_known(struct writer *w, const char *key, int64_t n)
+{
+    writer_key(w, key);
+    writer_known(w, n);
+}
+
+static inline void member_bool(struct writer *w, const char *key, bool b)
+{
+    writer_key(w, key);
+    writer_bool(w, b);
+}
+
+static inline void member_null(struct writer *w, const char *key)
+{
+    writer_key(w, key);
+    writer_null(w);
+}
+
+static inline void member_moment(struct writer *w, const char *key, wall t)
+{
+    writer_key(w, key);
+    writer_moment(w, t);
+}
+
+static inline void member_ms(struct writer *w, const char *key, int64_t us)
+{
+    writer_key(w, key);
+    writer_ms(w, us);
+}
+
+static inline void member_raw(struct writer *w, const char *key, const char *json, size_t size)
+{
+    writer_key(w, key);
+    writer_raw(w, json, size);
+}

@@ -7,23 +7,21 @@ const struct option_rule cancel_options[] = {
     {0},
 };
 
+static void show_canceled(struct session *s, const json_t *run)
+{
+    const char *state = field_text(run, "state");
+    screen_line(&s->out, 0, PLAIN, "%s is %s.", options_word(&s->options, 0),
+                state ? state : "canceled");
+}
+
 static enum leave cancel(struct session *s)
 {
     struct buffer path;
-    struct answer answer = {0};
+    const char *reason = options_text(&s->options, "reason");
     enum leave leave = session_path(s, "/v1/runs", 0, "/cancel", &path);
     if (leave == LEAVE_OK)
-        leave =
-            session_post(s, buffer_string(&path),
-                         body_with("reason", options_text(&s->options, "reason")), NULL, &answer);
-    if (leave == LEAVE_OK && s->json) {
-        session_json(s, answer.json);
-    } else if (leave == LEAVE_OK) {
-        const char *state = field_text(answer.json, "state");
-        screen_line(&s->out, 0, PLAIN, "%s is %s.", options_word(&s->options, 0),
-                    state ? state : "canceled");
-    }
-    client_answer_done(&answer);
+        leave = session_show_post(s, buffer_string(&path), body_with("reason", reason), NULL,
+                                  show_canceled);
     buffer_done(&path);
     return leave;
 }

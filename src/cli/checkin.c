@@ -52,7 +52,6 @@ static void show(struct session *s, const json_t *run)
 static enum leave checkin(struct session *s)
 {
     struct buffer path;
-    struct answer answer = {0};
     char key[KEY_TEXT];
     json_t *body = json_object();
     enum leave leave = session_path(s, "/v1/checkins", 0, "", &path);
@@ -60,13 +59,8 @@ static enum leave checkin(struct session *s)
         leave = read_body(s, body);
     key_make(key);
     if (leave == LEAVE_OK)
-        leave = session_post(s, buffer_string(&path), json_incref(body), key, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        show(s, answer.json);
+        leave = session_show_post(s, buffer_string(&path), json_incref(body), key, show);
     json_decref(body);
-    client_answer_done(&answer);
     buffer_done(&path);
     return leave;
 }

@@ -22,6 +22,8 @@ const struct option_rule dead_options[] = {
     {0},
 };
 
+static const char *const filters[] = {"task", "reason", "from", "to", NULL};
+
 static const struct column columns[] = {
     {"RUN"},
     {"TASK", .least = 12},
@@ -58,49 +60,6 @@ static void show_letters(struct session *s, const json_t *answer)
     else
         screen_table(&s->out, 0, table);
     table_free(table);
-    if (field(answer, "next_cursor"))
-        screen_line(&s->err, 0, DIM, "There are more: --limit shows them.");
-}
-
-// The filters as parameters of `path`, or as members of `filter`, whichever is not NULL.
-static enum leave add_filters(struct session *s, struct buffer *path, json_t *filter)
-{
-    char from_text[MOMENT_TEXT], to_text[MOMENT_TEXT];
-    const char *names[] = {"task", "reason", "from", "to"};
-    const char *values[] = {options_text(&s->options, "task"), options_text(&s->options, "reason"),
-                            NULL, NULL};
-    enum leave leave = session_moment(s, "from", -1, from_text, &values[2]);
-    if (leave == LEAVE_OK)
-        leave = session_moment(s, "to", -1, to_text, &values[3]);
-    for (size_t i = 0; i < 4 && leave == LEAVE_OK; i++) {
-        if (path)
-            query_add(path, names[i], values[i]);
-        else if (values[i])
-            json_object_set_new(filter, names[i], json_string(values[i]));
-    }
-    return leave;
-}
-
-static enum leave list(struct session *s)
-{
-    int64_t limit;
-    char why[200];
-    if (options_int(&s->options, "limit", 1, 100000, 20, &limit, why, sizeof why) != STATUS_OK)
-        return session_usage(s, "%s", why);
-    struct buffer path;
-    json_t *answer = NULL;
-    buffer_init(&path, 64 << 10);
-    buffer_text(&path, "/v1/dead-letters");
-    enum leave leave = add_filters(s, &path, NULL);
-    if (leave == LEAVE_OK)
-        leave = session_list(s, buffer_string(&path), "dead_letters", limit, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer);
-    else if (leave == LEAVE_OK)
-        show_letters(s, answer);
-    json_decref(answer);
-    buffer_done(&path);
-    return leave;
 }
 
 // --- retry and discard ---
@@ -113,7 +72,7 @@ static enum leave which(struct session *s, json_t *body)
     json_t *runs = json_array(), *filter = json_object();
     for (size_t i = 1; options_word(&s->options, i); i++)
         json_array_append_new(runs, json_string(options_word(&s->options, i)));
-    enum leave leave = add_filters(s, NULL, filter);
+    enum leave leave = session_filters(s, filters, filter);
     bool named = json_array_size(runs) > 0, filtered = json_object_size(filter) > 0;
     bool all = options_flag(&s->options, "all");
     if (leave == LEAVE_OK &&
@@ -132,8 +91,9 @@ static enum leave which(struct session *s, json_t *body)
     return leave;
 }
 
-static void show_dealt(struct session *s, const json_t *answer, const char *how)
+static void show_dealt(struct session *s, const json_t *answer)
 {
+    const char *how = strcmp(options_word(&s->options, 0), "retry") == 0 ? "retried" : "discarded";
     bool dry = options_flag(&s->options, "dry-run");
     int64_t left = field_int(answer, "left");
     size_t i;
@@ -159,9 +119,8 @@ static void show_dealt(struct session *s, const json_t *answer, const char *how)
         screen_line(&s->out, 0, PLAIN, "%" PRId64 " are left.", left);
 }
 
-static enum leave deal(struct session *s, const char *path, const char *how)
+static enum leave deal(struct session *s, const char *path)
 {
-    struct answer answer = {0};
     struct buffer full;
     char key[KEY_TEXT];
     const char *note = options_text(&s->options, "note");
@@ -172,13 +131,8 @@ static enum leave deal(struct session *s, const char *path, const char *how)
     key_make(key);
     enum leave leave = which(s, body);
     if (leave == LEAVE_OK)
-        leave = session_post(s, buffer_string(&full), json_incref(body), key, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        show_dealt(s, answer.json, how);
+        leave = session_show_post(s, buffer_string(&full), json_incref(body), key, show_dealt);
     json_decref(body);
-    client_answer_done(&answer);
     buffer_done(&full);
     return leave;
 }
@@ -187,11 +141,11 @@ static enum leave dead(struct session *s)
 {
     const char *action = options_word(&s->options, 0);
     if (!action)
-        return list(s);
+        return session_show_list(s, "/v1/dead-letters", filters, "dead_letters", 20, show_letters);
     if (strcmp(action, "retry") == 0)
-        return deal(s, "/v1/dead-letters/retry", "retried");
+        return deal(s, "/v1/dead-letters/retry");
     if (strcmp(action, "discard") == 0)
-        return deal(s, "/v1/dead-letters/discard", "discarded");
+        return deal(s, "/v1/dead-letters/discard");
     return session_usage(s, "\"%s\" is neither retry nor discard", action);
 }
 

@@ -162,23 +162,17 @@ static void show_json(const struct schedule *schedule, const struct wish *wish)
     buffer_init(&out, 4 << 20);
     struct writer w = writer_on(&out);
     writer_object(&w);
-    writer_key(&w, "expression");
-    writer_text(&w, wish->expression);
-    writer_key(&w, "timezone");
-    writer_text(&w, zone_name(schedule->zone));
-    writer_key(&w, "next");
-    writer_array(&w);
+    member_text(&w, "expression", wish->expression);
+    member_text(&w, "timezone", zone_name(schedule->zone));
+    member_array(&w, "next");
     for (long left = wish->count; left && next_occurrence(schedule, at.nominal, true, &at);
          left--) {
         char text[NEXT_TEXT];
         next_format(schedule->zone, at.nominal, text);
         writer_object(&w);
-        writer_key(&w, "at");
-        writer_text(&w, text);
-        writer_key(&w, "skipped");
-        writer_bool(&w, at.dst == DST_SKIPPED);
-        writer_key(&w, "dst");
-        writer_text(&w, at.dst == DST_NONE ? NULL : dst_note_text(at.dst));
+        member_text(&w, "at", text);
+        member_bool(&w, "skipped", at.dst == DST_SKIPPED);
+        member_text(&w, "dst", at.dst == DST_NONE ? NULL : dst_note_text(at.dst));
         writer_end_object(&w);
     }
     writer_end_array(&w);

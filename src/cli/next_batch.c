@@ -59,8 +59,7 @@ __attribute__((format(printf, 2, 3))) static void answer_error(struct buffer *ou
     va_end(arguments);
     struct writer w = writer_on(out);
     writer_object(&w);
-    writer_key(&w, "error");
-    writer_text(&w, text);
+    member_text(&w, "error", text);
     writer_end_object(&w);
     buffer_byte(out, '\n');
 }
@@ -71,8 +70,7 @@ static void answer_next(struct buffer *out, const struct schedule *schedule, wal
     struct writer w = writer_on(out);
     struct occurrence at = {.nominal = from};
     writer_object(&w);
-    writer_key(&w, "next");
-    writer_array(&w);
+    member_array(&w, "next");
     while (count-- > 0 && next_occurrence(schedule, at.nominal, false, &at)) {
         char text[NEXT_TEXT];
         next_format(schedule->zone, at.nominal, text);

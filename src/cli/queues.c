@@ -62,14 +62,7 @@ static void show_queues(struct session *s, const json_t *answer)
 
 static enum leave queues(struct session *s)
 {
-    struct answer answer;
-    enum leave leave = session_get(s, "/v1/queues", &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        show_queues(s, answer.json);
-    client_answer_done(&answer);
-    return leave;
+    return session_show_get(s, "/v1/queues", show_queues);
 }
 
 int queues_run(int argc, char **argv)

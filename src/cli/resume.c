@@ -24,15 +24,9 @@ static void show_resumed(struct session *s, const json_t *task)
 static enum leave resume(struct session *s)
 {
     struct buffer path;
-    struct answer answer = {0};
     enum leave leave = session_path(s, "/v1/tasks", 0, "/resume", &path);
     if (leave == LEAVE_OK)
-        leave = session_post(s, buffer_string(&path), json_object(), NULL, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        show_resumed(s, answer.json);
-    client_answer_done(&answer);
+        leave = session_show_post(s, buffer_string(&path), json_object(), NULL, show_resumed);
     buffer_done(&path);
     return leave;
 }

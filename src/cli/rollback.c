@@ -10,21 +10,19 @@ const struct option_rule rollback_options[] = {
     {0},
 };
 
+static void show_rolled_back(struct session *s, const json_t *task)
+{
+    screen_line(&s->out, 0, PLAIN,
+                "%s is rolled back; what it was before is revision %" PRId64 " now.",
+                options_word(&s->options, 0), field_int(task, "revision"));
+}
+
 static enum leave rollback_to(struct session *s, const char *path, int64_t revision)
 {
     json_t *body = body_with("note", options_text(&s->options, "note"));
     if (revision)
         json_object_set_new(body, "revision", json_integer(revision));
-    struct answer answer;
-    enum leave leave = session_post(s, path, body, NULL, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        screen_line(&s->out, 0, PLAIN,
-                    "%s is rolled back; what it was before is revision %" PRId64 " now.",
-                    options_word(&s->options, 0), field_int(answer.json, "revision"));
-    client_answer_done(&answer);
-    return leave;
+    return session_show_post(s, path, body, NULL, show_rolled_back);
 }
 
 static enum leave rollback(struct session *s)

@@ -4,18 +4,17 @@
 
 const struct option_rule run_options[] = {{0}};
 
+static void show_run(struct session *s, const json_t *run)
+{
+    run_view(&s->out, run);
+}
+
 static enum leave run(struct session *s)
 {
     struct buffer path;
-    struct answer answer = {0};
     enum leave leave = session_path(s, "/v1/runs", 0, "", &path);
     if (leave == LEAVE_OK)
-        leave = session_get(s, buffer_string(&path), &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer.json);
-    else if (leave == LEAVE_OK)
-        run_view(&s->out, answer.json);
-    client_answer_done(&answer);
+        leave = session_show_get(s, buffer_string(&path), show_run);
     buffer_done(&path);
     return leave;
 }

@@ -117,6 +117,35 @@ enum leave session_post(struct session *s, const char *path, json_t *body, const
     return leave;
 }
 
+static void show_it(struct session *s, const json_t *answer, show_answer *show)
+{
+    if (s->json)
+        session_json(s, answer);
+    else
+        show(s, answer);
+}
+
+enum leave session_show_get(struct session *s, const char *path, show_answer *show)
+{
+    struct answer answer;
+    enum leave leave = session_get(s, path, &answer);
+    if (leave == LEAVE_OK)
+        show_it(s, answer.json, show);
+    client_answer_done(&answer);
+    return leave;
+}
+
+enum leave session_show_post(struct session *s, const char *path, json_t *body, const char *key,
+                             show_answer *show)
+{
+    struct answer answer;
+    enum leave leave = session_post(s, path, body, key, &answer);
+    if (leave == LEAVE_OK)
+        show_it(s, answer.json, show);
+    client_answer_done(&answer);
+    return leave;
+}
+
 // One page: `path` with its limit and cursor.
 static enum leave get_page(struct session *s, const char *path, int64_t limit, const char *cursor,
                            struct answer *ret)
@@ -133,8 +162,9 @@ static enum leave get_page(struct session *s, const char *path, int64_t limit, c
     return leave;
 }
 
-enum leave session_list(struct session *s, const char *path, const char *list, int64_t limit,
-                        json_t **ret)
+// All pages in one: the first with all members joined, and the last one's next_cursor.
+static enum leave get_pages(struct session *s, const char *path, const char *list, int64_t limit,
+                            json_t **ret)
 {
     json_t *whole = json_object(), *members = json_array();
     char *cursor = NULL;
@@ -161,6 +191,40 @@ enum leave session_list(struct session *s, const char *path, const char *list, i
         *ret = whole;
     else
         json_decref(whole);
+    return leave;
+}
+
+static enum leave add_filters(struct session *s, const char *const *filters, struct buffer *path)
+{
+    const char *name;
+    json_t *value, *members = json_object();
+    enum leave leave = session_filters(s, filters, members);
+    json_object_foreach(members, name, value) query_add(path, name, json_string_value(value));
+    json_decref(members);
+    return leave;
+}
+
+enum leave session_show_list(struct session *s, const char *path, const char *const *filters,
+                             const char *list, int64_t otherwise, show_answer *show)
+{
+    int64_t limit;
+    char why[200];
+    struct buffer full;
+    json_t *whole = NULL;
+    if (options_int(&s->options, "limit", 1, 100000, otherwise, &limit, why, sizeof why) !=
+        STATUS_OK)
+        return session_usage(s, "%s", why);
+    buffer_init(&full, 64 << 10);
+    buffer_text(&full, path);
+    enum leave leave = filters ? add_filters(s, filters, &full) : LEAVE_OK;
+    if (leave == LEAVE_OK)
+        leave = get_pages(s, buffer_string(&full), list, limit, &whole);
+    if (leave == LEAVE_OK)
+        show_it(s, whole, show);
+    if (leave == LEAVE_OK && !s->json && json_is_string(json_object_get(whole, "next_cursor")))
+        screen_line(&s->err, 0, DIM, "There are more: --limit shows them.");
+    json_decref(whole);
+    buffer_done(&full);
     return leave;
 }
 
@@ -204,4 +268,18 @@ enum leave session_moment(struct session *s, const char *option, int sign,
     wall_format(t, text);
     *ret = text;
     return LEAVE_OK;
+}
+
+enum leave session_filters(struct session *s, const char *const *names, json_t *members)
+{
+    char text[MOMENT_TEXT];
+    enum leave leave = LEAVE_OK;
+    for (; *names && leave == LEAVE_OK; names++) {
+        const char *value = options_text(&s->options, *names);
+        if (strcmp(*names, "from") == 0 || strcmp(*names, "to") == 0)
+            leave = session_moment(s, *names, -1, text, &value);
+        if (value)
+            json_object_set_new(members, *names, json_string(value));
+    }
+    return leave;
 }

@@ -48,11 +48,17 @@ enum leave session_get(struct session *s, const char *path, struct answer *ret);
 // A POST of a body (a reference that is taken; NULL: none).
 enum leave session_post(struct session *s, const char *path, json_t *body, const char *key,
                         struct answer *ret);
-// Follows cursors until `limit` members of `list` have come or no more are there. On LEAVE_OK *ret
-// is the first page with all members joined, and the last page's next_cursor: the caller's
-// (json_decref).
-enum leave session_list(struct session *s, const char *path, const char *list, int64_t limit,
-                        json_t **ret);
+
+// The same, and what comes is shown: as it is with --json, else by `show`.
+typedef void show_answer(struct session *s, const json_t *answer);
+enum leave session_show_get(struct session *s, const char *path, show_answer *show);
+enum leave session_show_post(struct session *s, const char *path, json_t *body, const char *key,
+                             show_answer *show);
+// Follows cursors until as many members of `list` have come as --limit says (`otherwise` without
+// it) or no more are there. What is shown is the first page with all members joined. `filters`:
+// options that are parameters, see session_filters; NULL: none.
+enum leave session_show_list(struct session *s, const char *path, const char *const *filters,
+                             const char *list, int64_t otherwise, show_answer *show);
 
 // Prints JSON as it is: on a terminal indented, else on one line.
 void session_json(struct session *s, const json_t *value);
@@ -62,3 +68,6 @@ json_t *body_with(const char *name, const char *value);
 // UTC. NULL where not given.
 enum leave session_moment(struct session *s, const char *option, int sign,
                           char text[static MOMENT_TEXT], const char **ret);
+// The options of these names (up to NULL) that were given, as members: --from and --to are moments,
+// others texts.
+enum leave session_filters(struct session *s, const char *const *names, json_t *members);

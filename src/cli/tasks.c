@@ -68,24 +68,11 @@ static void show_tasks(struct session *s, const json_t *answer)
     json_array_foreach(list, i, task) add_task(table, &s->out, task);
     screen_table(&s->out, 0, table);
     table_free(table);
-    if (field(answer, "next_cursor"))
-        screen_line(&s->err, 0, DIM, "There are more: --limit shows them.");
 }
 
 static enum leave tasks(struct session *s)
 {
-    int64_t limit;
-    char why[200];
-    if (options_int(&s->options, "limit", 1, 100000, 100, &limit, why, sizeof why) != STATUS_OK)
-        return session_usage(s, "%s", why);
-    json_t *answer = NULL;
-    enum leave leave = session_list(s, "/v1/tasks?figures=true", "tasks", limit, &answer);
-    if (leave == LEAVE_OK && s->json)
-        session_json(s, answer);
-    else if (leave == LEAVE_OK)
-        show_tasks(s, answer);
-    json_decref(answer);
-    return leave;
+    return session_show_list(s, "/v1/tasks?figures=true", NULL, "tasks", 100, show_tasks);
 }
 
 int tasks_run(int argc, char **argv)

@@ -33,8 +33,7 @@ static void write_duration(struct writer *w, const char *key, int64_t us, int64_
     if (us == plain)
         return;
     duration_format(us, text);
-    writer_key(w, key);
-    writer_text(w, text);
+    member_text(w, key, text);
 }
 
 void monitor_write(struct writer *w, const struct target *target)

@@ -105,13 +105,10 @@ void notify_write(struct writer *w, const struct notify *notify)
 {
     if (!notify->url)
         return;
-    writer_key(w, "notify");
-    writer_object(w);
-    writer_key(w, "url");
-    writer_text(w, notify->url);
+    member_object(w, "notify");
+    member_text(w, "url", notify->url);
     if (notify->on != task_plain.notify.on) {
-        writer_key(w, "on");
-        writer_array(w);
+        member_array(w, "on");
         for (unsigned i = 0; i < NOTICE_KIND_COUNT; i++)
             if (notify->on >> i & 1)
                 writer_text(w, kinds[i]);
@@ -120,8 +117,7 @@ void notify_write(struct writer *w, const struct notify *notify)
     if (notify->cooldown_us != task_plain.notify.cooldown_us) {
         char text[DURATION_TEXT];
         duration_format(notify->cooldown_us, text);
-        writer_key(w, "cooldown");
-        writer_text(w, text);
+        member_text(w, "cooldown", text);
     }
     writer_end_object(w);
 }

@@ -91,57 +91,40 @@ wall run_deadline(const struct task *task, wall due_at)
     return task->deadline_us ? wall_plus(due_at, task->deadline_us) : (wall){0};
 }
 
-static void write_id(struct writer *w, run_id id)
+void member_run(struct writer *w, const char *key, run_id run)
 {
     char text[RUN_ID_TEXT];
-    if (id.value)
-        run_id_format(id, text);
-    writer_text(w, id.value ? text : NULL);
+    if (run.value)
+        run_id_format(run, text);
+    member_text(w, key, run.value ? text : NULL);
 }
 
 void attempt_write(struct writer *w, const struct attempt *a)
 {
     writer_object(w);
-    writer_key(w, "number");
-    writer_int(w, a->number);
-    writer_key(w, "started_at");
-    writer_moment(w, a->started_at);
-    writer_key(w, "lateness_ms");
-    writer_ms(w, a->lateness_us);
-    writer_key(w, "response_time_ms");
-    writer_ms(w, a->response_time_us);
-    writer_key(w, "phases");
-    writer_object(w);
-    writer_key(w, "dns_ms");
-    writer_ms(w, a->dns_us);
-    writer_key(w, "connect_ms");
-    writer_ms(w, a->connect_us);
-    writer_key(w, "tls_ms");
-    writer_ms(w, a->tls_us);
-    writer_key(w, "first_byte_ms");
-    writer_ms(w, a->first_byte_us);
+    member_int(w, "number", a->number);
+    member_moment(w, "started_at", a->started_at);
+    member_ms(w, "lateness_ms", a->lateness_us);
+    member_ms(w, "response_time_ms", a->response_time_us);
+    member_object(w, "phases");
+    member_ms(w, "dns_ms", a->dns_us);
+    member_ms(w, "connect_ms", a->connect_us);
+    member_ms(w, "tls_ms", a->tls_us);
+    member_ms(w, "first_byte_ms", a->first_byte_us);
     writer_end_object(w);
-    writer_key(w, "outcome");
-    writer_text(w, attempt_outcome_text(a->outcome));
-    writer_key(w, "status");
-    writer_known(w, a->status);
-    writer_key(w, "error");
-    writer_text(w, a->error);
-    writer_key(w, "cache");
-    writer_text(w, cache_status_text(a->cache));
-    writer_key(w, "db_calls");
-    writer_known(w, a->db_calls);
-    writer_key(w, "db_time_ms");
-    writer_ms(w, a->db_time_us);
+    member_text(w, "outcome", attempt_outcome_text(a->outcome));
+    member_known(w, "status", a->status);
+    member_text(w, "error", a->error);
+    member_text(w, "cache", cache_status_text(a->cache));
+    member_known(w, "db_calls", a->db_calls);
+    member_ms(w, "db_time_ms", a->db_time_us);
     writer_key(w, "response");
     if (a->response)
         writer_text_sized(w, a->response, a->response_size);
     else
         writer_null(w);
-    writer_key(w, "node");
-    writer_text(w, a->node);
-    writer_key(w, "fence");
-    writer_int(w, a->fence);
+    member_text(w, "node", a->node);
+    member_int(w, "fence", a->fence);
     writer_end_object(w);
 }
 
@@ -168,43 +151,27 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
                size_t count)
 {
     writer_object(w);
-    writer_key(w, "id");
-    write_id(w, run->id);
-    writer_key(w, "task");
-    writer_text(w, run->task_name);
-    writer_key(w, "revision");
-    writer_known(w, run->revision ? run->revision : -1);
-    writer_key(w, "state");
-    writer_text(w, run_state_text(run_state_at(run->state, run->due_at, now)));
-    writer_key(w, "reason");
-    writer_text(w, run->reason);
-    writer_key(w, "trigger");
-    writer_text(w, run_trigger_text(run->trigger));
-    writer_key(w, "created_at");
-    writer_moment(w, id_time(run->id));
-    writer_key(w, "scheduled_for");
-    writer_moment(w, run->scheduled_for);
-    writer_key(w, "due_at");
-    writer_moment(w, run->due_at);
-    writer_key(w, "started_at");
-    writer_moment(w, run->started_at);
-    writer_key(w, "finished_at");
-    writer_moment(w, run->finished_at);
-    writer_key(w, "priority");
-    writer_int(w, run->priority);
-    writer_key(w, "payload");
-    writer_raw(w, run->payload, run->payload_size);
-    writer_key(w, "retry_of");
-    write_id(w, run->retry_of);
-    writer_key(w, "handled");
-    writer_raw(w, run->handled, run->handled ? strlen(run->handled) : 0);
-    writer_key(w, "attempt_count");
-    writer_int(w, run->attempts);
+    member_run(w, "id", run->id);
+    member_text(w, "task", run->task_name);
+    member_known(w, "revision", run->revision ? run->revision : -1);
+    member_text(w, "state", run_state_text(run_state_at(run->state, run->due_at, now)));
+    member_text(w, "reason", run->reason);
+    member_text(w, "trigger", run_trigger_text(run->trigger));
+    member_moment(w, "created_at", id_time(run->id));
+    member_moment(w, "scheduled_for", run->scheduled_for);
+    member_moment(w, "due_at", run->due_at);
+    member_moment(w, "deadline_at", run->deadline_at.us ? run->deadline_at : WALL_NONE);
+    member_moment(w, "started_at", run->started_at);
+    member_moment(w, "finished_at", run->finished_at);
+    member_int(w, "priority", run->priority);
+    member_raw(w, "payload", run->payload, run->payload_size);
+    member_run(w, "retry_of", run->retry_of);
+    member_raw(w, "handled", run->handled, run->handled ? strlen(run->handled) : 0);
+    member_int(w, "attempt_count", run->attempts);
     if (attempts) {
         writer_key(w, "result");
         write_result(w, attempts, count);
-        writer_key(w, "attempts");
-        writer_array(w);
+        member_array(w, "attempts");
         for (size_t i = 0; i < count; i++)
             attempt_write(w, &attempts[i]);
         writer_end_array(w);

@@ -87,6 +87,7 @@ wall run_deadline(const struct task *task, wall due_at);
 void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts,
                size_t count);
 void attempt_write(struct writer *w, const struct attempt *attempt);
+void member_run(struct writer *w, const char *key, run_id run); // its id; null where there is none
 
 // What becomes of a run after an attempt.
 struct verdict {

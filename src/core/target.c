@@ -376,8 +376,7 @@ void pairs_write(struct writer *w, const struct pair *pairs, size_t count)
 {
     writer_object(w);
     for (size_t i = 0; i < count; i++) {
-        writer_key(w, pairs[i].name); // names were checked: none needs an escape
-        writer_text(w, pairs[i].value);
+        member_text(w, pairs[i].name, pairs[i].value); // names were checked: none needs an escape
     }
     writer_end_object(w);
 }
@@ -385,20 +384,15 @@ void pairs_write(struct writer *w, const struct pair *pairs, size_t count)
 static void write_http(struct writer *w, const struct target *target)
 {
     writer_object(w);
-    if (strcmp(target->http.method, "POST") != 0) {
-        writer_key(w, "method");
-        writer_text(w, target->http.method);
-    }
-    writer_key(w, "url");
-    writer_text(w, target->http.url);
+    if (strcmp(target->http.method, "POST") != 0)
+        member_text(w, "method", target->http.method);
+    member_text(w, "url", target->http.url);
     if (target->http.header_count) {
         writer_key(w, "headers");
         pairs_write(w, target->http.headers, target->http.header_count);
     }
-    if (target->http.body) {
-        writer_key(w, "body");
-        writer_text(w, target->http.body);
-    }
+    if (target->http.body)
+        member_text(w, "body", target->http.body);
     writer_end_object(w);
 }
 
@@ -424,22 +418,17 @@ static void write_command(struct writer *w, const struct target *target)
         writer_key(w, "env");
         pairs_write(w, target->command.env, target->command.env_count);
     }
-    if (target->command.cwd) {
-        writer_key(w, "cwd");
-        writer_text(w, target->command.cwd);
-    }
-    if (target->command.stdin_text) {
-        writer_key(w, "stdin");
-        writer_text(w, target->command.stdin_text);
-    }
+    if (target->command.cwd)
+        member_text(w, "cwd", target->command.cwd);
+    if (target->command.stdin_text)
+        member_text(w, "stdin", target->command.stdin_text);
     writer_end_object(w);
 }
 
 static void write_queue(struct writer *w, const struct target *target)
 {
     writer_object(w);
-    writer_key(w, "name");
-    writer_text(w, target->queue.name);
+    member_text(w, "name", target->queue.name);
     writer_end_object(w);
 }
 

@@ -8,10 +8,8 @@
 
 static void write_member_text(struct writer *w, const char *key, const char *text)
 {
-    if (text) {
-        writer_key(w, key);
-        writer_text(w, text);
-    }
+    if (text)
+        member_text(w, key, text);
 }
 
 static void write_duration(struct writer *w, const char *key, int64_t us, int64_t plain)
@@ -51,10 +49,8 @@ static void write_retry(struct writer *w, const struct retry *retry)
 {
     static const char *const backoffs[] = {"exponential", "linear", "fixed"};
     const struct retry *plain = &task_plain.retry;
-    if (retry->max_attempts != plain->max_attempts) {
-        writer_key(w, "max_attempts");
-        writer_int(w, retry->max_attempts);
-    }
+    if (retry->max_attempts != plain->max_attempts)
+        member_int(w, "max_attempts", retry->max_attempts);
     if (retry->backoff != plain->backoff)
         write_member_text(w, "backoff", backoffs[retry->backoff]);
     write_duration(w, "initial", retry->initial_us, plain->initial_us);
@@ -87,29 +83,21 @@ static void write_expect(struct writer *w, const struct expect *expect)
         writer_key(w, "json");
         write_json(w, expect->json);
     }
-    if (expect->exit_code != task_plain.expect.exit_code) {
-        writer_key(w, "exit_code");
-        writer_int(w, expect->exit_code);
-    }
+    if (expect->exit_code != task_plain.expect.exit_code)
+        member_int(w, "exit_code", expect->exit_code);
     write_duration(w, "max_duration", expect->max_duration_us, 0);
 }
 
 static void write_limits(struct writer *w, const struct task *task)
 {
-    if (task->priority != task_plain.priority) {
-        writer_key(w, "priority");
-        writer_int(w, task->priority);
-    }
-    if (task->max_running) {
-        writer_key(w, "max_running");
-        writer_int(w, task->max_running);
-    }
+    if (task->priority != task_plain.priority)
+        member_int(w, "priority", task->priority);
+    if (task->max_running)
+        member_int(w, "max_running", task->max_running);
     if (!task->rate_limit.limit)
         return;
-    writer_key(w, "rate_limit");
-    writer_object(w);
-    writer_key(w, "limit");
-    writer_int(w, task->rate_limit.limit);
+    member_object(w, "rate_limit");
+    member_int(w, "limit", task->rate_limit.limit);
     write_duration(w, "per", task->rate_limit.per_us, 0);
     write_member_text(w, "key", task->rate_limit.key);
     writer_end_object(w);
@@ -121,10 +109,8 @@ static void write_catch_up(struct writer *w, const struct catch_up *catch_up)
     if (catch_up->policy != task_plain.catch_up.policy)
         write_member_text(w, "policy", policies[catch_up->policy]);
     write_duration(w, "window", catch_up->window_us, 0);
-    if (catch_up->max != task_plain.catch_up.max) {
-        writer_key(w, "max");
-        writer_int(w, catch_up->max);
-    }
+    if (catch_up->max != task_plain.catch_up.max)
+        member_int(w, "max", catch_up->max);
 }
 
 static void write_runbook(struct writer *w, const struct runbook *runbook)
@@ -160,10 +146,8 @@ void task_encode(const struct task *task, struct buffer *to)
     write_member_text(&w, "summary", task->summary);
     write_schedules(&w, task);
     target_write(&w, &task->target);
-    if (task->payload) {
-        writer_key(&w, "payload");
-        writer_raw(&w, task->payload, task->payload_size);
-    }
+    if (task->payload)
+        member_raw(&w, "payload", task->payload, task->payload_size);
     write_duration(&w, "timeout", task->timeout_us,
                    task->target.kind == TARGET_QUEUE ? 0 : task_plain.timeout_us);
     if (task->completion == COMPLETION_CALLBACK)

@@ -8,25 +8,20 @@
 
 static void write_paused(struct writer *w, const struct task_view *view)
 {
-    writer_key(w, "paused");
     if (!wall_is_set(view->paused_at)) {
-        writer_null(w);
+        member_null(w, "paused");
         return;
     }
-    writer_object(w);
-    writer_key(w, "at");
-    writer_moment(w, view->paused_at);
-    writer_key(w, "by");
-    writer_text(w, view->paused_by);
-    writer_key(w, "reason");
-    writer_text(w, view->paused_why);
+    member_object(w, "paused");
+    member_moment(w, "at", view->paused_at);
+    member_text(w, "by", view->paused_by);
+    member_text(w, "reason", view->paused_why);
     writer_end_object(w);
 }
 
 static void write_next(struct writer *w, const struct task_view *view, wall now)
 {
-    writer_key(w, "next");
-    writer_array(w);
+    member_array(w, "next");
     if (view->task && !wall_is_set(view->paused_at)) {
         struct upcoming coming;
         struct upcoming_item item;
@@ -46,40 +41,29 @@ static void write_next(struct writer *w, const struct task_view *view, wall now)
 
 static void write_figures(struct writer *w, const struct task_figures *figures)
 {
-    writer_key(w, "figures");
-    writer_object(w);
-    writer_key(w, "attempts");
-    writer_known(w, figures->attempts);
-    writer_key(w, "failed");
-    writer_known(w, figures->failed);
+    member_object(w, "figures");
+    member_known(w, "attempts", figures->attempts);
+    member_known(w, "failed", figures->failed);
     writer_key(w, "error_rate");
     if (figures->attempts > 0)
         writer_real(w, (double)figures->failed / (double)figures->attempts);
     else
         writer_null(w);
-    writer_key(w, "p50_ms");
-    writer_ms(w, figures->p50_us);
-    writer_key(w, "p95_ms");
-    writer_ms(w, figures->p95_us);
-    writer_key(w, "cache");
-    writer_object(w);
-    writer_key(w, "warm");
-    writer_known(w, figures->cache_warm);
-    writer_key(w, "cold");
-    writer_known(w, figures->cache_cold);
-    writer_key(w, "unknown");
-    writer_known(w, figures->cache_unknown);
+    member_ms(w, "p50_ms", figures->p50_us);
+    member_ms(w, "p95_ms", figures->p95_us);
+    member_object(w, "cache");
+    member_known(w, "warm", figures->cache_warm);
+    member_known(w, "cold", figures->cache_cold);
+    member_known(w, "unknown", figures->cache_unknown);
     writer_end_object(w);
-    writer_key(w, "db_calls_p50");
-    writer_known(w, figures->db_calls_p50);
+    member_known(w, "db_calls_p50", figures->db_calls_p50);
     writer_end_object(w);
 }
 
 static void write_running(struct writer *w, const run_id *running, size_t count)
 {
     char id[RUN_ID_TEXT];
-    writer_key(w, "running");
-    writer_array(w);
+    member_array(w, "running");
     for (size_t i = 0; i < count; i++) {
         run_id_format(running[i], id);
         writer_text(w, id);
@@ -90,17 +74,12 @@ static void write_running(struct writer *w, const run_id *running, size_t count)
 void task_write(struct writer *w, const struct task_view *view, wall now)
 {
     writer_object(w);
-    writer_key(w, "name");
-    writer_text(w, view->name);
-    writer_key(w, "revision");
-    writer_int(w, view->revision);
-    writer_key(w, "created_at");
-    writer_moment(w, view->created_at);
-    writer_key(w, "changed_at");
-    writer_moment(w, view->changed_at);
+    member_text(w, "name", view->name);
+    member_int(w, "revision", view->revision);
+    member_moment(w, "created_at", view->created_at);
+    member_moment(w, "changed_at", view->changed_at);
     write_paused(w, view);
-    writer_key(w, "definition");
-    writer_raw(w, view->definition, view->definition_size);
+    member_raw(w, "definition", view->definition, view->definition_size);
     write_next(w, view, now);
     if (view->figures)
         write_figures(w, view->figures);

@@ -15,6 +15,7 @@ struct capture {
 static inline void capture_init(struct capture *c, size_t limit)
 {
     buffer_init(&c->kept, limit);
+    c->kept.may_starve = true; // somebody else sizes it: it is cut where memory is out
     c->total = 0;
 }
 

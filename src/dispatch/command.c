@@ -27,6 +27,7 @@
 #define KEEPER_WAIT (5 * SECOND) // more than it takes to sweep
 #define REPORT_MAX (64 << 10)
 #define PIECE (64 << 10)
+#define LISTEN_AGAIN (50 * MILLISECOND)
 
 enum child_state { CHILD_RUNNING, CHILD_ENDING, CHILD_KILLED, CHILD_EXITED };
 
@@ -54,6 +55,7 @@ struct commands {
     struct child **by_fd;
     size_t by_fd_count;
     struct heap deadlines; // item: the run; entries that are no longer true are passed over
+    steady look_at;        // epoll did not take a descriptor: when to look at all; else NEVER
     char piece[PIECE];
 };
 
@@ -62,6 +64,7 @@ struct commands *commands_new(struct efforts *efforts, int epoll)
     struct commands *c = memory_new(sizeof *c);
     c->efforts = efforts;
     c->epoll = epoll;
+    c->look_at = NEVER;
     if (!efforts->options->allow_commands)
         return c;
     c->nursery = nursery_new();
@@ -86,7 +89,16 @@ static struct child *child_at(const struct commands *c, int fd)
     return (size_t)fd < c->by_fd_count ? c->by_fd[fd] : NULL;
 }
 
-static void watch_fd_of(struct commands *c, struct child *child, int fd, enum watch watch,
+// Where the system has no room for it, the descriptor is looked at now and then: else nobody would
+// hear how the command ends.
+static void watch(struct commands *c, int fd, enum watch watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u64 = watch_tag(watch, fd)};
+    if (epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event) != 0 && errno != EEXIST)
+        c->look_at = steady_plus(steady_now(), LISTEN_AGAIN);
+}
+
+static void watch_fd_of(struct commands *c, struct child *child, int fd, enum watch kind,
                         uint32_t events)
 {
     size_t at = (size_t)fd;
@@ -97,8 +109,7 @@ static void watch_fd_of(struct commands *c, struct child *child, int fd, enum wa
         c->by_fd_count = count;
     }
     c->by_fd[at] = child;
-    struct epoll_event event = {.events = events, .data.u64 = watch_tag(watch, fd)};
-    epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event);
+    watch(c, fd, kind, events);
 }
 
 static void close_watched(struct commands *c, int *fd)
@@ -168,17 +179,36 @@ static int start_process(struct commands *c, struct child *child)
     return bad;
 }
 
-// Faults of the command itself are for good; where this machine lacks something, a later attempt
-// may do better.
+// Faults of the command itself, which are for good. Anything else is this machine's, and a later
+// attempt may do better.
+static bool is_its_fault(int bad)
+{
+    static const int faults[] = {E2BIG,  EACCES, EINVAL,       EISDIR,  ELIBBAD, ELOOP,
+                                 ENOENT, EPERM,  ENAMETOOLONG, ENOEXEC, ENOTDIR};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (faults[i] == bad)
+            return true;
+    return false;
+}
+
 static void report_not_started(struct commands *c, struct child *child, int bad)
 {
     const struct target *target = &child->effort->order->task->target;
-    bool passes = bad == EAGAIN || bad == ENOMEM || bad == EMFILE || bad == ENFILE || bad == ENOSPC;
     const char *cwd = target->command.cwd;
     bool no_cwd = cwd && access(cwd, X_OK) != 0;
-    effort_end(c->efforts, child->effort, passes ? ATTEMPT_UNREACHABLE : ATTEMPT_REFUSED,
+    effort_end(c->efforts, child->effort, is_its_fault(bad) ? ATTEMPT_REFUSED : ATTEMPT_UNREACHABLE,
                "%s %s: %s", no_cwd ? "cannot enter" : "cannot start",
                no_cwd ? cwd : target->command.argv[0], strerror(bad));
+    child_free(c, child);
+}
+
+// A TMPDIR that is not there stays so; one without room, or not to be written, may pass.
+static void report_no_file(struct commands *c, struct child *child, int bad)
+{
+    effort_end(c->efforts, child->effort,
+               bad == ENOENT || bad == ENOTDIR ? ATTEMPT_REFUSED : ATTEMPT_UNREACHABLE,
+               "cannot start %s: no file for PUNCTUAL_REPORT in TMPDIR or /tmp: %s",
+               child->effort->order->task->target.command.argv[0], strerror(bad));
     child_free(c, child);
 }
 
@@ -205,7 +235,11 @@ void command_start(struct commands *c, struct effort *effort)
     child->process = (struct spawned){.keeper = -1, .input = -1, .output = -1};
     capture_init(&child->output, effort_capture_limit(c->efforts, effort));
     child->report_path = make_report_file();
-    int bad = child->report_path ? start_process(c, child) : errno;
+    if (!child->report_path) {
+        report_no_file(c, child, errno);
+        return;
+    }
+    int bad = start_process(c, child);
     if (bad) {
         report_not_started(c, child, bad);
         return;
@@ -468,7 +502,27 @@ static void wait_no_longer(struct commands *c, struct child *child)
 steady commands_deadline(const struct commands *c)
 {
     const struct heap_entry *first = heap_first(&c->deadlines);
-    return first ? (steady){first->key} : NEVER;
+    steady next = first ? (steady){first->key} : NEVER;
+    return c->look_at.us < next.us ? c->look_at : next;
+}
+
+// In epoll's place. Handlers close descriptors and free children, so each is looked up anew.
+static void look_at_all(struct commands *c)
+{
+    c->look_at = NEVER;
+    for (int fd = 0; (size_t)fd < c->by_fd_count; fd++) {
+        struct child *child = c->by_fd[fd];
+        if (child && child->process.keeper == fd) {
+            watch(c, fd, WATCH_EXIT, EPOLLIN);
+            commands_exited(c, fd, EPOLLIN);
+        } else if (child && child->process.output == fd) {
+            watch(c, fd, WATCH_OUTPUT, EPOLLIN);
+            commands_output(c, fd, EPOLLIN);
+        } else if (child && child->process.input == fd) {
+            watch(c, fd, WATCH_INPUT, EPOLLOUT);
+            commands_input(c, fd, EPOLLOUT);
+        }
+    }
 }
 
 void commands_turn(struct commands *c, steady now)
@@ -479,8 +533,12 @@ void commands_turn(struct commands *c, steady now)
         [CHILD_KILLED] = kill_keeper,
         [CHILD_EXITED] = wait_no_longer,
     };
+    const struct heap_entry *first;
     struct heap_entry entry;
-    while (commands_deadline(c).us <= now.us && heap_take(&c->deadlines, &entry)) {
+    if (c->look_at.us <= now.us)
+        look_at_all(c);
+    while ((first = heap_first(&c->deadlines)) && first->key <= now.us &&
+           heap_take(&c->deadlines, &entry)) {
         struct effort *effort = effort_find(c->efforts, (run_id){(int64_t)entry.item});
         struct child *child = effort ? effort->child : NULL;
         if (child && child->deadline.us == entry.key)

@@ -18,6 +18,7 @@
 
 #define NEVER ((steady){INT64_MAX})
 #define EVENTS_MAX 256
+#define DUE_LOOK_MS 1
 #define WORDS_ABORTED "stopped on request"
 #define WORDS_STOPPED "the server stopped"
 
@@ -34,6 +35,7 @@ struct dispatcher {
     struct heap due;      // item: the run; entries that are no longer true are passed over
     uint64_t due_count;   // of all ever added, for the order among equals
     int64_t due_armed_us; // what the timer is set to; 0: nothing
+    bool due_missed;      // the timer could not be set: each round looks, and rounds are short
     bool draining, drained;
     steady drain_until;
 };
@@ -155,12 +157,14 @@ static void arm_due_timer(struct dispatcher *d)
 {
     const struct heap_entry *first = heap_first(&d->due);
     int64_t at_us = first ? first->key : 0;
-    if (at_us == d->due_armed_us)
+    if (at_us == d->due_armed_us) {
+        d->due_missed = false;
         return;
+    }
     struct itimerspec when = {
         .it_value = {.tv_sec = at_us / SECOND, .tv_nsec = at_us % SECOND * 1000}};
-    timerfd_settime(d->due_timer, TFD_TIMER_ABSTIME, &when, NULL);
-    d->due_armed_us = at_us;
+    d->due_missed = timerfd_settime(d->due_timer, TFD_TIMER_ABSTIME, &when, NULL) != 0;
+    d->due_armed_us = d->due_missed ? 0 : at_us;
 }
 
 static void abort_all(struct dispatcher *d)
@@ -194,6 +198,8 @@ static int wait_ms(const struct dispatcher *d)
     bool waits = d->draining && d->efforts.by_run.count && steady_now().us < d->drain_until.us;
     if (waits && d->drain_until.us < next)
         next = d->drain_until.us;
+    if (d->due_missed)
+        return DUE_LOOK_MS;
     if (next == INT64_MAX)
         return -1;
     int64_t ms = (next - steady_now().us + MILLISECOND - 1) / MILLISECOND;

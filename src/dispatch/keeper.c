@@ -181,13 +181,15 @@ static void look_after(struct keeper *k)
         fds[0].fd = k->alone ? -1 : k->control;
         if (k->killing)
             kill_all(k);
-        if (poll(fds, 2, k->killing ? SWEEP_PAUSE_MS : -1) < 0)
-            continue;
-        if (fds[0].revents)
+        // Where it cannot wait, it looks at both now and then: neither of them blocks.
+        bool heard = poll(fds, 2, k->killing ? SWEEP_PAUSE_MS : -1) >= 0;
+        if (!heard)
+            usleep(SWEEP_PAUSE_MS * 1000);
+        if (!k->alone && (!heard || fds[0].revents))
             take_order(k);
         if (fds[1].revents || k->killing)
             look_at_leader(k);
-        if (fds[1].revents)
+        if (!heard || fds[1].revents)
             take_signal(k);
     }
 }

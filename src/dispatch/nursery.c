@@ -24,6 +24,7 @@
 #define END_WAIT_MS 3000
 #define WORDS_MAX (16 << 20)
 #define FDS_MAX 4
+#define LOOK_AGAIN_US 10000
 
 struct nursery {
     pid_t pid; // 0: there is none (any more)
@@ -128,7 +129,9 @@ static void take_signals(struct nest *nest)
     pid_t pid;
     bool strays = false;
     (void)!read(nest->signals, &info, sizeof info);
-    while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &how, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+        if (pid < 0)
+            continue; // there may be nothing more to wake for it
         size_t at = nest_find(nest, pid);
         strays |= at == nest->count || how != 0;
         if (at < nest->count)
@@ -167,11 +170,13 @@ _Noreturn static void nursery_run(int socket)
     while (nest.signals >= 0 && (!nest.ending || nest.count)) {
         struct pollfd fds[] = {{.fd = nest.ending ? -1 : nest.socket, .events = POLLIN},
                                {.fd = nest.signals, .events = POLLIN}};
-        if (poll(fds, 2, -1) < 0)
-            continue;
-        if (fds[1].revents)
+        // Where it cannot wait, it looks at both now and then: neither of them blocks.
+        bool heard = poll(fds, 2, -1) >= 0;
+        if (!heard)
+            usleep(LOOK_AGAIN_US);
+        if (!heard || fds[1].revents)
             take_signals(&nest);
-        if (fds[0].revents)
+        if ((!heard && !nest.ending) || fds[0].revents)
             take_order(&nest);
     }
     _exit(0);

@@ -135,6 +135,7 @@ bool transfer_prepare(struct transfer *transfer, struct effort *effort, const st
     transfer->effort = effort;
     transfer->sends = 0;
     transfer->connected = false;
+    transfer->no_socket = 0;
     transfer->refused[0] = transfer->error[0] = '\0';
     transfer->connect_ms = timeout_ms < CONNECT_MAX_MS ? timeout_ms : CONNECT_MAX_MS;
     answer_begin(&transfer->answer, attempt, &task->expect, body_limit);
@@ -264,7 +265,9 @@ static void end_as_not_connected(struct transfer *transfer, struct efforts *effo
 {
     long number = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
-    if (transfer->refused[0] && !transfer->connected)
+    if (transfer->no_socket && !transfer->connected)
+        number = transfer->no_socket;
+    if (transfer->refused[0] && !transfer->connected && !transfer->no_socket)
         effort_end(efforts, transfer->effort, ATTEMPT_REFUSED, "%s", transfer->refused);
     else
         effort_end(efforts, transfer->effort, ATTEMPT_UNREACHABLE, "cannot connect: %s",

@@ -25,6 +25,7 @@ struct transfer {
     long connect_ms;   // how long connecting may take
     int sends;         // how often the request was about to go out
     bool connected;    // a connection was tried for it: not only refused ones
+    int no_socket;     // errno, where there was none to be had; else 0
     char refused[160]; // why an address was refused; "" when none was
     char error[CURL_ERROR_SIZE];
 };

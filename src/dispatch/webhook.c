@@ -1,6 +1,7 @@
 #include "dispatch/webhook.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #define NEVER ((steady){INT64_MAX})
 #define CONNECTIONS_KEPT 1024
+#define LOOK_AGAIN (50 * MILLISECOND)
 #define TRANSFERS_KEPT \
     256 // free handles: the peak of most servers, and not that of a herd for ever
 
@@ -40,8 +42,10 @@ struct webhooks {
         bool ours;       // made by open_socket, so close_socket will tell when it goes
         bool wanted;     // libcurl waits for it
         uint32_t events; // registered with epoll; 0: not registered
+        uint32_t missed; // not taken by epoll; 0: none
     } * watched;         // by descriptor
     size_t watched_count;
+    steady look_at; // epoll did not take a descriptor: when to look at it; else NEVER
 };
 
 static struct watched *watched_at(struct webhooks *w, int fd)
@@ -59,12 +63,17 @@ static struct watched *watched_at(struct webhooks *w, int fd)
 static void register_events(struct webhooks *w, int fd, uint32_t events)
 {
     struct watched *watched = watched_at(w, fd);
+    watched->missed = 0;
     if (watched->events == events)
         return;
     struct epoll_event event = {.events = events, .data.u64 = watch_tag(WATCH_SOCKET, fd)};
     int how = events == 0 ? EPOLL_CTL_DEL : watched->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    epoll_ctl(w->epoll, how, fd, &event);
-    watched->events = events;
+    bool taken = epoll_ctl(w->epoll, how, fd, &event) == 0 || how == EPOLL_CTL_DEL;
+    watched->missed = taken ? 0 : events;
+    if (taken)
+        watched->events = events;
+    else // else nobody would hear of it before the timeout
+        w->look_at = steady_plus(steady_now(), LOOK_AGAIN);
 }
 
 // CURLMOPT_SOCKETFUNCTION. A connection that waits for its next request stays registered: most come
@@ -105,8 +114,10 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
                       sizeof transfer->refused))
         return CURL_SOCKET_BAD;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd < 0)
+    if (fd < 0) {
+        transfer->no_socket = errno;
         return CURL_SOCKET_BAD;
+    }
     transfer->connected = true;
     *watched_at(w, fd) = (struct watched){.ours = true};
     return fd;
@@ -137,7 +148,7 @@ struct webhooks *webhooks_new(struct efforts *efforts, int epoll)
     struct webhooks *w = memory_new(sizeof *w);
     w->efforts = efforts;
     w->epoll = epoll;
-    w->deadline = NEVER;
+    w->deadline = w->look_at = NEVER;
     w->ring = keyring_new(efforts->options->secrets, efforts->options->secret_count);
     if (!set_up_multi(w)) {
         webhooks_free(w);
@@ -244,13 +255,27 @@ void webhooks_ready(struct webhooks *w, int fd, uint32_t events)
 
 steady webhooks_deadline(const struct webhooks *w)
 {
-    return w->deadline;
+    return w->look_at.us < w->deadline.us ? w->look_at : w->deadline;
+}
+
+// In epoll's place, until it takes them. libcurl finds out by itself what they are ready for.
+static void look_at_missed(struct webhooks *w)
+{
+    int running;
+    w->look_at = NEVER;
+    for (int fd = 0; (size_t)fd < w->watched_count; fd++)
+        if (w->watched[fd].missed) {
+            register_events(w, fd, w->watched[fd].missed);
+            curl_multi_socket_action(w->multi, fd, 0, &running);
+        }
 }
 
 void webhooks_turn(struct webhooks *w, steady now)
 {
     int running, left;
     CURLMsg *message;
+    if (now.us >= w->look_at.us)
+        look_at_missed(w);
     if (now.us >= w->deadline.us) {
         w->deadline = NEVER;
         curl_multi_socket_action(w->multi, CURL_SOCKET_TIMEOUT, 0, &running);

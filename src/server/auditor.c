@@ -60,20 +60,12 @@ static bool pause_for(struct auditor *auditor, int64_t us)
 static void log_difference(const struct difference *d)
 {
     struct logline line;
-    char id[RUN_ID_TEXT];
     logline_begin(&line, wall_now(), LEVEL_ERROR, "audit_difference");
-    writer_key(&line.w, "kind");
-    writer_text(&line.w, difference_kind_text(d->kind));
-    writer_key(&line.w, "task");
-    writer_text(&line.w, *d->task ? d->task : NULL);
-    writer_key(&line.w, "run");
-    if (d->run.value)
-        run_id_format(d->run, id);
-    writer_text(&line.w, d->run.value ? id : NULL);
-    writer_key(&line.w, "at");
-    writer_moment(&line.w, d->at);
-    writer_key(&line.w, "detail");
-    writer_text(&line.w, d->detail);
+    member_text(&line.w, "kind", difference_kind_text(d->kind));
+    member_text(&line.w, "task", *d->task ? d->task : NULL);
+    member_run(&line.w, "run", d->run);
+    member_moment(&line.w, "at", d->at);
+    member_text(&line.w, "detail", d->detail);
     logline_end(&line);
 }
 

@@ -19,6 +19,7 @@
 #include "server/attempt_log.h"
 
 #define PULSE_US SECOND
+#define POLL_AGAIN_US 1000
 #define CLOCK_STEP_MIN_US (100 * MILLISECOND) // less is the clock being disciplined
 
 struct back {
@@ -88,7 +89,8 @@ static void sleep_until(struct back *back, wall next)
     timerfd_settime(back->timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL);
     struct pollfd fds[] = {{.fd = back->parts.messages->fd, .events = POLLIN},
                            {.fd = back->timer, .events = POLLIN}};
-    (void)poll(fds, 2, (int)(PULSE_US / MILLISECOND) + 100);
+    if (poll(fds, 2, (int)(PULSE_US / MILLISECOND) + 100) < 0)
+        usleep(POLL_AGAIN_US); // turns go on, and not in a circle
     uint64_t count;
     (void)!read(back->timer, &count,
                 sizeof count); // ECANCELED: the clock was set; notice_step sees it

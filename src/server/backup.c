@@ -38,19 +38,13 @@ static int leave_with(enum status status, const char *why)
     return status == STATUS_FAILED ? LEAVE_TROUBLE : LEAVE_REFUSED;
 }
 
-static void write_number(struct writer *w, const char *key, int64_t n)
-{
-    writer_key(w, key);
-    writer_int(w, n);
-}
-
 static void write_copied(struct writer *w, const struct backup_result *copied)
 {
-    write_number(w, "tasks", copied->tasks);
-    write_number(w, "runs", copied->runs);
-    write_number(w, "attempts", copied->attempts);
-    write_number(w, "bytes", copied->bytes);
-    write_number(w, "schema", copied->schema);
+    member_int(w, "tasks", copied->tasks);
+    member_int(w, "runs", copied->runs);
+    member_int(w, "attempts", copied->attempts);
+    member_int(w, "bytes", copied->bytes);
+    member_int(w, "schema", copied->schema);
 }
 
 static void print_buffer(struct buffer *text)
@@ -120,10 +114,9 @@ static void show_restore(const struct options *options, const char *store, const
     struct writer w = writer_on(&text);
     writer_object(&w);
     write_copied(&w, copied);
-    write_number(&w, "running", restored->running);
-    write_number(&w, "fence_base", restored->fence_base);
-    writer_key(&w, "aside");
-    writer_text(&w, *restored->aside ? restored->aside : NULL);
+    member_int(&w, "running", restored->running);
+    member_int(&w, "fence_base", restored->fence_base);
+    member_text(&w, "aside", *restored->aside ? restored->aside : NULL);
     writer_end_object(&w);
     print_buffer(&text);
 }

@@ -1,7 +1,7 @@
 /*
  * bytes - sizes as people write them
  *
- * Used by config.c.
+ * Used by config_fields.c.
  */
 #pragma once
 

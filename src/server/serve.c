@@ -25,6 +25,7 @@
 #include "server/secret.h"
 
 #define EXIT_CONFIGURATION 2
+#define POLL_AGAIN_US 10000
 
 struct house { // in the order of building
     struct config config;
@@ -203,14 +204,10 @@ static void say_listening(const struct house *h)
 {
     struct logline line;
     logline_begin(&line, wall_now(), LEVEL_INFO, "listening");
-    writer_key(&line.w, "address");
-    writer_text(&line.w, h->config.address);
-    writer_key(&line.w, "port");
-    writer_int(&line.w, front_port(h->front));
-    writer_key(&line.w, "store");
-    writer_text(&line.w, h->config.store);
-    writer_key(&line.w, "version");
-    writer_text(&line.w, PUNCTUAL_VERSION);
+    member_text(&line.w, "address", h->config.address);
+    member_int(&line.w, "port", front_port(h->front));
+    member_text(&line.w, "store", h->config.store);
+    member_text(&line.w, "version", PUNCTUAL_VERSION);
     logline_end(&line);
     sd_notify(0, "READY=1");
 }
@@ -221,7 +218,7 @@ static bool serve(const struct house *h)
     struct pollfd fds[] = {{.fd = h->signals, .events = POLLIN},
                            {.fd = h->failed, .events = POLLIN}};
     while (poll(fds, 2, -1) < 0)
-        ;
+        usleep(POLL_AGAIN_US);
     if (!(fds[0].revents & POLLIN))
         return false;
     struct signalfd_siginfo info;

@@ -1,6 +1,7 @@
 """Fixtures: the real server, freshly started for each test, and a receiver for what it sends."""
 
 from support.fixtures import (
+    api,
     pytest_configure,
     pytest_runtest_makereport,
     receiver,
@@ -10,6 +11,7 @@ from support.fixtures import (
 )
 
 __all__ = [
+    "api",
     "pytest_configure",
     "pytest_runtest_makereport",
     "receiver",

@@ -305,7 +305,7 @@ def test_an_audit_that_makes_no_sense_is_refused(shared_server: Server, query: s
 
 
 def test_an_unknown_task_is_not_found(shared_server: Server) -> None:
-    problem(shared_server.api.get("/v1/audit?task=nobody"), 404)
+    assert '"nobody"' in problem(shared_server.api.get("/v1/audit?task=nobody"), 404)["detail"]
     assert shared_server.cli("audit", "--task", "nobody").returncode == 4
 
 

@@ -21,7 +21,8 @@ from support.words import create_run, http_task, wait_final
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 DEFAULT = "127.0.0.1:8640"
 LIMIT_S = 90
 
@@ -96,10 +97,24 @@ def test_the_headers_of_the_reference_are_shown_with_the_attempt(server: Server,
     assert (attempt["cache"], attempt["db_calls"], attempt["db_time_ms"]) == ("warm", 6, 12.5)
 
 
+def prose_of(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def is_dead(page: Path, link: str, anchor: str) -> bool:
+    """An anchor is a heading's words as those who show Markdown write them: small, with dashes, no marks."""
+    if "://" in link:
+        return False
+    to = page.parent / link if link else page
+    if not anchor:
+        return not to.exists()
+    titles = HEADING.findall(prose_of(to)) if to.is_file() else []
+    return anchor not in (re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles)
+
+
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    dead = [link for link in LINK.findall(text) if "://" not in link and not (page.parent / link).exists()]
+    dead = [f"{link}#{anchor}" for link, anchor in LINK.findall(prose_of(page)) if is_dead(page, link, anchor)]
     assert dead == []
 
 

@@ -41,7 +41,7 @@ def test_no_more_runs_are_kept_than_the_limit(server_factory: Factory, receiver:
         http_task(receiver.url("/fails"), retry={"max_attempts": 2, "initial": "1h", "max": "1h"}),
     )
     for number in range(60):
-        create_run(server, http_task(receiver.url(f"/work/{number}")))
+        create_run(server, http_task(receiver.url(f"/job/{number}")))
     wait_for(lambda: metric(server, "punctual_history_runs") <= 10, "only ten are left", within=40)
     left = all_runs(server)
     ended = [run for run in left if run["state"] in ("succeeded", "failed")]
@@ -111,7 +111,7 @@ def test_a_limit_that_makes_no_sense_stops_the_start(server_factory: Factory, te
 
 def test_history_without_limits_is_kept(server_factory: Factory, receiver: Receiver) -> None:
     server = server_factory(config="history: {age: unlimited, rows: unlimited, bytes: unlimited}\n")
-    runs = [create_run(server, http_task(receiver.url("/work"))) for _ in range(5)]
+    runs = [create_run(server, http_task(receiver.url("/job"))) for _ in range(5)]
     for run in runs:
         wait_final(server, run["id"])
     assert len(all_runs(server)) == 5

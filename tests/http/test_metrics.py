@@ -60,8 +60,10 @@ def test_a_histogram_adds_up(server: Server, receiver: Receiver) -> None:
     for _ in range(5):
         wait_final(server, create_run(server, http_task(receiver.url("/x")))["id"])
     found = samples(server)
-    for name in [name for name in found if name.endswith("_bucket")]:
-        family = name.removesuffix("_bucket")
+    families = [name.removesuffix("_bucket") for name in found if name.endswith("_bucket")]
+    assert "punctual_lateness_seconds" in families
+    for family in families:
+        name = f"{family}_bucket"
         by_labels: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for labels, value in found[name].items():
             bound = re.search(r'le="([^"]*)"', labels)

@@ -166,11 +166,22 @@ def test_the_examples_fit_their_schemas(document: dict[str, Any]) -> None:
     assert count >= 10, "hardly any examples"
 
 
-def test_the_schemas_of_components_have_fitting_examples(document: dict[str, Any]) -> None:
-    for name, schema in document["components"]["schemas"].items():
-        for example in schema.get("examples", []):
+def objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects_in(child)
+
+
+def test_the_examples_of_fields_and_parameters_fit_them(document: dict[str, Any]) -> None:
+    fields = [(one, one["examples"]) for one in objects_in(document) if isinstance(one.get("examples"), list)]
+    parameters = [(one["schema"], [one["example"]]) for one in objects_in(document) if {"in", "example"} <= one.keys()]
+    assert len(fields) >= 20
+    assert len(parameters) >= 5
+    for schema, examples in fields + parameters:
+        for example in examples:
             faults = [fault.message for fault in validator(document, schema).iter_errors(example)]
-            assert faults == [], name
+            assert faults == [], f"{schema}: {example}"
 
 
 def test_real_answers_fit_their_schemas(server: Server, receiver: Receiver, document: dict[str, Any]) -> None:

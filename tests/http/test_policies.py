@@ -173,6 +173,18 @@ def test_a_run_that_waits_too_long_is_missed(server: Server, receiver: Receiver)
     assert receiver.at("/late") == []
 
 
+def test_a_run_shows_its_deadline(server: Server, receiver: Receiver) -> None:
+    put_task(server, "late", http_task(receiver.url("/late"), deadline="1h"))
+    put_task(server, "free", http_task(receiver.url("/free")))
+    run = trigger(server, "late", {"delay": "1h"})["id"]
+    read = server.api.get(f"/v1/runs/{run}").json()
+    assert instant(read["deadline_at"]) - instant(read["due_at"]) == pytest.approx(3600)
+    listed = server.api.get("/v1/runs", params={"task": "late"}).json()["runs"]
+    assert [row["deadline_at"] for row in listed] == [read["deadline_at"]]
+    without = trigger(server, "free", {"delay": "1h"})
+    assert without["deadline_at"] is None
+
+
 def test_a_one_off_has_a_deadline_over_a_restart(server: Server, receiver: Receiver) -> None:
     body = {**http_task(receiver.url("/once")), "deadline": "1s", "delay": "300ms"}
     run = create_run(server, body)["id"]

@@ -31,6 +31,7 @@ RUN_FIELDS = {
     "trigger",
     "scheduled_for",
     "due_at",
+    "deadline_at",
     "started_at",
     "finished_at",
     "payload",

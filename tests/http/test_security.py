@@ -153,5 +153,7 @@ def test_a_slow_client_does_not_stop_the_others(server: Server) -> None:
 
 
 def test_the_store_is_readable_by_its_owner_only(server: Server) -> None:
-    for path in server.folder.glob("punctual.db*"):
+    files = list(server.folder.glob("punctual.db*"))
+    assert server.folder / "punctual.db" in files
+    for path in files:
         assert path.stat().st_mode & 0o077 == 0, f"{path.name} is {path.stat().st_mode & 0o777:o}"

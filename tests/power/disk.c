@@ -24,7 +24,7 @@ const char *call_text(enum call call)
 {
     static const char *const texts[] = {
         "xOpen", "xDelete",   "xAccess", "xRead",   "xWrite",   "xTruncate",
-        "xSync", "xFileSize", "xLock",   "xShmMap", "xShmLock",
+        "xSync", "xFileSize", "xLock",   "xShmMap", "xShmLock", "xMalloc",
     };
     return texts[call];
 }

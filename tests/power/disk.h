@@ -68,6 +68,7 @@ enum call {
     CALL_LOCK,
     CALL_SHM_MAP,
     CALL_SHM_LOCK,
+    CALL_MEMORY, // not of the disk: an allocation of SQLite's (memory.h)
     CALLS
 };
 const char *call_text(enum call call);

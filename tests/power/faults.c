@@ -5,7 +5,12 @@
 
 #include "explore.h"
 #include "inspect.h"
+#include "memory.h"
 #include "power.h"
+
+// There are some ten thousand allocations in such a life: each of them would take minutes. Not a
+// multiple of what comes in rounds.
+#define ALLOCATIONS_STEP 97
 
 static enum status take_turns(struct history *h, int count)
 {
@@ -126,7 +131,10 @@ bool faults_try(const struct strike *strike, const struct trick *trick, bool *re
     struct history *h = history_new(7, power_path(), trick);
     h->blind = true;
     h->small_cache = true;
-    h->disk->strike = *strike;
+    if (strike->call == CALL_MEMORY)
+        memory_arm(strike->nth, strike->forever, &h->disk->struck);
+    else
+        h->disk->strike = *strike;
     enum status status = live(h);
     *ret_stopped = status != STATUS_OK;
     *ret_reached = h->disk->calls[strike->call] >= strike->nth;
@@ -136,6 +144,7 @@ bool faults_try(const struct strike *strike, const struct trick *trick, bool *re
         history_close(h);
     *ret_reached |= h->disk->struck;
     h->disk->strike = (struct strike){0};
+    memory_disarm();
     check_cuts(h, (uint64_t)strike->nth);
     check_restart(h);
     snprintf(problem, size, "%s", h->problem);
@@ -184,13 +193,15 @@ struct score faults_run(int64_t every)
         {CALL_LOCK, CODE(SQLITE_IOERR_LOCK)},        {CALL_LOCK, CODE(SQLITE_BUSY)},
         {CALL_SHM_MAP, CODE(SQLITE_IOERR_SHMMAP)},   {CALL_SHM_MAP, CODE(SQLITE_IOERR_NOMEM)},
         {CALL_SHM_LOCK, CODE(SQLITE_IOERR_SHMLOCK)}, {CALL_SHM_LOCK, CODE(SQLITE_BUSY)},
+        {CALL_MEMORY, CODE(SQLITE_NOMEM)},
     };
     struct score score = {0};
     struct count sum = {0};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int forever = 0; forever < 2; forever++) {
             struct count count = {0};
-            try_all(rows[i].call, rows[i].name, rows[i].code, forever, every, &count);
+            int64_t step = rows[i].call == CALL_MEMORY ? every * ALLOCATIONS_STEP : every;
+            try_all(rows[i].call, rows[i].name, rows[i].code, forever, step, &count);
             printf("%-10s %-26s %-8s %5" PRId64 " runs, the store stopped in %" PRId64 "\n",
                    call_text(rows[i].call), rows[i].name, forever ? "for ever" : "once", count.runs,
                    count.stopped);

@@ -36,7 +36,8 @@ static bool mix_rows(sqlite3 *handle, const char *sql, uint64_t *hash)
 
 uint64_t inspect_hash(sqlite3 *handle)
 {
-    // Those two are written by the commit itself, and this is asked before it.
+    // Those two are written by the commit itself, and this is asked before it; inspect_check holds
+    // them against the runs.
     static const char list[] = "SELECT name FROM sqlite_schema WHERE type = 'table'"
                                " AND name NOT IN ('books', 'definition_uses') ORDER BY name";
     uint64_t hash = 1;
@@ -57,8 +58,25 @@ uint64_t inspect_hash(sqlite3 *handle)
 static const struct {
     const char *wrong, *sql;
 } rules[] = {
-    {"runs whose fence is not the number of their attempts",
-     "SELECT count(*) FROM runs WHERE fence <> attempts"},
+    {"runs whose fence is below the number of their attempts",
+     "SELECT count(*) FROM runs WHERE fence < attempts"},
+    // Each release takes an attempt back and leaves the fence: verbs.c keeps their number.
+    {"fences that are not the number of attempts and releases",
+     "SELECT (SELECT coalesce(sum(fence - attempts), 0) FROM runs) <>"
+     " coalesce((SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'released'), 0)"},
+    {"ended runs that the books count otherwise",
+     "SELECT count(*) FROM books b WHERE b.state >= 4 AND b.entered - b.cleared <>"
+     " (SELECT count(*) FROM runs r WHERE r.state = b.state)"},
+    {"runs that the books count otherwise",
+     "SELECT entered - (SELECT sum(cleared) FROM books) <> (SELECT count(*) FROM runs)"
+     " FROM books WHERE state = 0"},
+    {"inline definitions whose uses are counted otherwise",
+     "SELECT count(*) FROM definition_uses u WHERE u.uses <> (SELECT count(*) FROM runs r"
+     " WHERE r.task_id IS NULL AND r.revision_id = u.revision_id)"},
+    {"runs whose inline definition is gone or not counted",
+     "SELECT count(*) FROM runs r WHERE r.task_id IS NULL AND NOT EXISTS"
+     " (SELECT 1 FROM definition_uses u JOIN revisions v ON v.id = u.revision_id"
+     " WHERE u.revision_id = r.revision_id)"},
     {"runs that run and have no attempt under way",
      "SELECT count(*) FROM runs WHERE state = 2 AND attempt_started_at IS NULL"},
     {"runs that ended and have no instant of it, or the reverse",

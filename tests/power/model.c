@@ -81,6 +81,7 @@ static bool check_run(const struct question *q, const struct model_run *m)
         {"due_at", m->due_at, run.due_at.us},
         {"started_at", m->started_at, run.started_at.us},
         {"finished_at", m->finished_at, run.finished_at.us},
+        {"handled", m->handled, run.handled != NULL},
     };
     bool well = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows && well; i++)

@@ -29,6 +29,7 @@ struct model {
     struct model_run {
         int64_t id, task, revision_id, fence, scheduled_for, due_at, started_at, finished_at;
         int state, trigger, generation, attempts;
+        bool handled;
         struct model_text payload;
     } runs[MODEL_RUNS];
     struct model_task {

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "vfs.h"
 
 #define FOLDER "/tmp/punctual-power-XXXXXX"
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
     struct score score = {0}, more = {0};
+    memory_register();
     vfs_register();
     if (strcmp(part, "points") == 0)
         score = points_run(number(argc, argv, 2, 20000), (uint64_t)number(argc, argv, 3, 1),

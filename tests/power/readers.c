@@ -53,11 +53,18 @@ static void ask_run(struct scene *scene)
     run_done(&run);
 }
 
+// One with attempts on record. NULL where history has none now.
+static const struct model_run *tried_run(const struct history *h)
+{
+    for (int i = 0; i < h->now.run_count; i++)
+        if (h->now.runs[i].attempts > 0 && h->now.runs[i].state != RUN_RUNNING)
+            return &h->now.runs[i];
+    return NULL;
+}
+
 static void ask_attempts(struct scene *scene)
 {
-    const struct model_run *m = scene->h->now.runs;
-    while (m->attempts == 0 || m->state == RUN_RUNNING)
-        m++;
+    const struct model_run *m = tried_run(scene->h);
     struct attempt *attempts = NULL;
     size_t count = 0;
     enum status status = reader_list_attempts(scene->reader, (run_id){m->id}, &attempts, &count);
@@ -145,6 +152,8 @@ static struct history *begin(void)
     enum status status = history_open(h);
     for (int i = 0; i < 30 && status == STATUS_OK; i++)
         status = i == 20 ? history_checkpoint(h, false) : history_turn(h);
+    while (status == STATUS_OK && !tried_run(h)) // history may have been cleared of them
+        status = history_turn(h);
     if (status != STATUS_OK)
         history_violation(h, "cannot be made: %s", store_problem(h->store));
     return h;
@@ -154,13 +163,16 @@ static bool try_calls(enum call call, const char *name, int code, bool forever)
 {
     struct history *h = begin();
     bool reached = true, stopped = false;
-    int64_t runs = 0, failed = 0;
+    int64_t runs = 0, failed = 0, turned = 0;
     for (int64_t nth = 1; reached && !*h->problem; nth++, runs++) {
         struct strike strike = {call, nth, forever, code};
         reached = try_reader(h, &strike, &stopped);
         failed += stopped;
-        if (!*h->problem && runs < 100 && history_turn(h) != STATUS_OK)
-            history_violation(h, "the writer failed with it: %s", store_problem(h->store));
+        while (!*h->problem && ((turned < 100 && turned <= runs) || !tried_run(h))) {
+            turned++;
+            if (history_turn(h) != STATUS_OK)
+                history_violation(h, "the writer failed with it: %s", store_problem(h->store));
+        }
         if (*h->problem)
             printf("VIOLATION where a reader's call %" PRId64 " of %s answers %s%s: %s\n", nth,
                    call_text(call), name, forever ? " from then on" : " once", h->problem);

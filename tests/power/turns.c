@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "verbs.h"
 
 #define T0 (INT64_C(1774746000) * SECOND)
 #define TEXT_MAX 20000
@@ -388,7 +389,7 @@ enum status turn_verb(struct history *h)
         {12, add_run},    {8, add_occurrence}, {14, start_run}, {14, finish_attempt},
         {3, end_run},     {1, cancel_pending}, {5, save_task},  {3, mark_task},
         {6, put_cursor},  {1, drop_cursors},   {5, keep_key},   {1, clear_keys},
-        {2, put_setting}, {2, trim_journal},
+        {2, put_setting}, {2, trim_journal},   {16, any_verb},
     };
     int total = 0, row = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

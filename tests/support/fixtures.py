@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.fake_api import FakeApi
 from support.receiver import Receiver
 from support.server import Factory, Server, binary
 
@@ -72,3 +73,10 @@ def receiver(server_factory: Factory) -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.close()
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    """What the command line talks to where a test says the answers itself."""
+    with FakeApi() as fake:
+        yield fake

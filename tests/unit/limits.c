@@ -1,231 +1,23 @@
-// Limits, priorities and endpoints that are down: the scheduler over a real store, with a clock of
-// the test's own.
+// How many runs may be under way and how many may start, and which of those who wait go first.
 #include "scheduler/limits.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/memory.h"
-#include "scheduler/scheduler.h"
 #include "scheduler/state.h"
-#include "test.h"
-
-#define T0 (INT64_C(1767225600) * SECOND) // 2026-01-01T00:00:00Z
-#define FLIGHTS 2000
-
-static char folder[64], path[96];
-static struct store *store;
-static struct scheduler *scheduler;
-static wall now;
-static struct flying { // what left and is not yet reported, in the order it left
-    struct order *order;
-    wall started;
-} flying[FLIGHTS];
-static int flying_count;
-static wall starts[20000]; // of all attempts, in the order they left
-static int start_count;
-
-static void land_all(void)
-{
-    while (flying_count)
-        order_free(flying[--flying_count].order);
-}
-
-static size_t due_limit;
-
-static void start(void)
-{
-    char why[256] = "";
-    if (store_open_sqlite(path, &store, why, sizeof why) != STATUS_OK)
-        TEST_FAIL("cannot open the store: %s", why);
-    struct scheduler_options options = scheduler_defaults;
-    options.lane_limit = 10;
-    options.breaker_failures = 3;
-    options.due_limit = due_limit;
-    CHECK_INT(STATUS_OK, scheduler_new(&options, store, now, &scheduler));
-}
-
-static void stop(void)
-{
-    land_all();
-    scheduler_free(scheduler);
-    store_close(store);
-    scheduler = NULL;
-    store = NULL;
-}
-
-static void begin_world_with(size_t limit)
-{
-    due_limit = limit;
-    strcpy(folder, "/tmp/punctual-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/punctual.db", folder);
-    now.us = T0;
-    start_count = 0;
-    start();
-}
-
-static void begin_world(void)
-{
-    begin_world_with(scheduler_defaults.due_limit);
-}
-
-static void end_world(void)
-{
-    stop();
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    CHECK_INT(0, system(command));
-}
-
-static void keep_order(struct order *order)
-{
-    if (order->kind != ORDER_ATTEMPT) {
-        order_free(order);
-        return;
-    }
-    wall at = order->due_at.us > now.us ? order->due_at : now;
-    CHECK(flying_count < FLIGHTS);
-    flying[flying_count++] = (struct flying){order, at};
-    starts[start_count++] = at;
-}
-
-static void turn(struct message *m)
-{
-    struct outbox out;
-    if (m)
-        m->letter.next = NULL;
-    CHECK_INT(STATUS_OK, scheduler_turn(scheduler, now, m ? &m->letter : NULL, &out));
-    while (out.orders) {
-        struct order *order = (struct order *)out.orders;
-        out.orders = order->letter.next;
-        keep_order(order);
-    }
-    while (out.attempts) {
-        struct message *report = (struct message *)out.attempts;
-        out.attempts = report->letter.next;
-        message_free(report);
-    }
-}
-
-// Lets the time pass, with a turn whenever the scheduler wants one. Returns how many it took.
-static int pass_until(wall until)
-{
-    int turns = 0;
-    for (; turns < 100000; turns++) {
-        wall next = scheduler_next_turn(scheduler, now);
-        if (next.us > until.us)
-            break;
-        if (next.us > now.us)
-            now = next;
-        turn(NULL);
-    }
-    now = until;
-    turn(NULL);
-    return turns;
-}
-
-static void settle(void)
-{
-    pass_until(now);
-}
-
-static struct task *definition(const char *name, const char *json)
-{
-    json_t *value;
-    struct json_place place;
-    struct faults faults = {0};
-    struct task *task = NULL;
-    CHECK_INT(STATUS_OK, json_read(json, strlen(json), &value, &place));
-    if (task_decode(name, value, NULL, "", &faults, &task) != STATUS_OK)
-        TEST_FAIL("%s: %s", faults.items[0].pointer, faults.items[0].detail);
-    json_decref(value);
-    return task;
-}
-
-static void put(const char *name, const char *json)
-{
-    struct message *m = message_new(MESSAGE_PUT_TASK);
-    m->name = memory_text(name);
-    m->task = definition(name, json);
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
-}
-
-// priority -1: the task's own.
-static run_id ask(const char *task, const char *target, wall due_at, int priority)
-{
-    struct message *m = message_new(MESSAGE_CREATE_RUNS);
-    m->wishes = memory_array(1, sizeof *m->wishes);
-    m->wish_count = 1;
-    m->wishes[0].task_name = memory_text(task);
-    m->wishes[0].target = target ? definition(NULL, target) : NULL;
-    m->wishes[0].due_at = due_at;
-    m->wishes[0].has_priority = priority >= 0;
-    m->wishes[0].priority = priority;
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    run_id run = m->reply.run;
-    message_free(m);
-    return run;
-}
-
-static void ask_many(const char *task, int count)
-{
-    for (int i = 0; i < count; i++)
-        ask(task, NULL, WALL_NONE, -1);
-}
-
-// One that left comes to this.
-static run_id report_at(int at, enum attempt_outcome outcome, int status)
-{
-    CHECK(at < flying_count);
-    struct order *order = flying[at].order;
-    memmove(flying + at, flying + at + 1, (size_t)(--flying_count - at) * sizeof *flying);
-    struct message *m = message_new(MESSAGE_REPORT);
-    m->attempt.run = order->run;
-    m->attempt.number = order->number;
-    m->attempt.fence = order->fence;
-    m->attempt.started_at = now;
-    m->attempt.outcome = outcome;
-    m->attempt.status = status;
-    run_id run = order->run;
-    order_free(order);
-    turn(m);
-    return run;
-}
-
-static run_id report(enum attempt_outcome outcome)
-{
-    return report_at(0, outcome, outcome == ATTEMPT_FAILED ? 500 : 200);
-}
-
-static struct run run_of(run_id id)
-{
-    struct run run;
-    CHECK_INT(STATUS_OK, store_find_run(store, id, &run));
-    run_done(&run);
-    return run;
-}
-
-#define HOOK "\"http\":{\"url\":\"http://127.0.0.1:9/hook\"}"
-#define OTHER "\"http\":{\"url\":\"http://127.0.0.2:9/hook\"}"
+#include "scheduling.h"
 
 // --- max_running ---
 
 TEST(no_more_of_a_task_run_at_once_than_it_allows_and_each_end_lets_the_next_start)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":3," HOOK "}");
     ask_many("job", 20);
     settle();
-    CHECK_INT(3, flying_count);
+    CHECK_INT(3, order_count);
     for (int i = 0; i < 17; i++) {
         report(i % 2 ? ATTEMPT_SUCCEEDED : ATTEMPT_CANCELED);
         settle();
-        CHECK(flying_count <= 3);
-        CHECK(start_count == 20 || flying_count == 3);
+        CHECK(order_count <= 3);
+        CHECK(start_count == 20 || order_count == 3);
     }
     CHECK_INT(0, scheduler->limits.parked);
     end_world();
@@ -233,11 +25,11 @@ TEST(no_more_of_a_task_run_at_once_than_it_allows_and_each_end_lets_the_next_sta
 
 TEST(what_waits_for_its_limit_costs_no_turns_and_is_not_late)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 5);
     settle();
-    CHECK_INT(1, flying_count);
+    CHECK_INT(1, order_count);
     CHECK(pass_until(wall_plus(now, 20 * SECOND)) < 10);
     struct pulse_values pulse = {0};
     scheduler_pulse(scheduler, now, &pulse);
@@ -247,69 +39,59 @@ TEST(what_waits_for_its_limit_costs_no_turns_and_is_not_late)
 
 TEST(a_task_at_its_limit_delays_no_other_of_the_same_endpoint)
 {
-    begin_world();
+    begin_narrow_world();
     put("narrow", "{\"max_running\":1," HOOK "}");
     put("wide", "{" HOOK "}");
     ask_many("narrow", 20);
     ask_many("wide", 5);
     settle();
-    CHECK_INT(6, flying_count);
+    CHECK_INT(6, order_count);
     end_world();
 }
 
 TEST(raising_the_limit_lets_those_who_wait_start)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 6);
     settle();
     put("job", "{\"max_running\":4," HOOK "}");
     settle();
-    CHECK_INT(4, flying_count);
+    CHECK_INT(4, order_count);
     put("job", "{" HOOK "}");
     settle();
-    CHECK_INT(6, flying_count);
+    CHECK_INT(6, order_count);
     end_world();
 }
 
 TEST(a_limit_set_while_runs_are_under_way_counts_them)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{" HOOK "}");
     ask_many("job", 4);
     put("job", "{\"max_running\":4," HOOK "}");
     ask_many("job", 2);
     settle();
-    CHECK_INT(4, flying_count);
+    CHECK_INT(4, order_count);
     report(ATTEMPT_SUCCEEDED);
     settle();
-    CHECK_INT(4, flying_count);
+    CHECK_INT(4, order_count);
     end_world();
-}
-
-static void pause_or_resume(enum message_kind kind, const char *name)
-{
-    struct message *m = message_new(kind);
-    m->name = memory_text(name);
-    m->note = memory_text("maintenance");
-    turn(m);
-    CHECK_INT(STATUS_OK, m->reply.status);
-    message_free(m);
 }
 
 TEST(those_who_wait_for_a_limit_stay_while_their_task_is_paused_and_come_back_after_it)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 3);
     settle();
-    pause_or_resume(MESSAGE_PAUSE, "job");
+    tell(MESSAGE_PAUSE, "job");
     report(ATTEMPT_SUCCEEDED);
     settle();
-    CHECK_INT(0, flying_count);
-    pause_or_resume(MESSAGE_RESUME, "job");
+    CHECK_INT(0, order_count);
+    tell(MESSAGE_RESUME, "job");
     settle();
-    CHECK_INT(1, flying_count);
+    CHECK_INT(1, order_count);
     report(ATTEMPT_SUCCEEDED);
     settle();
     CHECK_INT(3, start_count);
@@ -318,18 +100,15 @@ TEST(those_who_wait_for_a_limit_stay_while_their_task_is_paused_and_come_back_af
 
 TEST(a_canceled_run_gives_its_place_to_the_next_who_waits)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":1," HOOK "}");
     ask_many("job", 1);
-    run_id second = ask("job", NULL, WALL_NONE, -1), third = ask("job", NULL, WALL_NONE, -1);
-    struct message *m = message_new(MESSAGE_CANCEL_RUN);
-    m->run = second;
-    turn(m);
-    message_free(m);
+    run_id second = ask("job", NULL, WALL_NONE), third = ask("job", NULL, WALL_NONE);
+    cancel(second);
     report(ATTEMPT_SUCCEEDED);
     settle();
-    CHECK_INT(1, flying_count);
-    CHECK_INT(third.value, flying[0].order->run.value);
+    CHECK_INT(1, order_count);
+    CHECK_INT(third.value, orders[0]->run.value);
     end_world();
 }
 
@@ -337,63 +116,64 @@ TEST(a_canceled_run_gives_its_place_to_the_next_who_waits)
 
 TEST(the_most_urgent_of_those_who_wait_start_first)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"max_running\":1,\"priority\":4," HOOK "}");
     ask_many("job", 1);
-    run_id plain = ask("job", NULL, WALL_NONE, -1);
+    run_id plain = ask("job", NULL, WALL_NONE);
     now.us += SECOND;
-    run_id urgent = ask("job", NULL, WALL_NONE, 9), last = ask("job", NULL, WALL_NONE, 0);
-    CHECK_INT(4, run_of(plain).priority);
-    CHECK_INT(9, run_of(urgent).priority);
+    run_id urgent = ask_urgent("job", NULL, WALL_NONE, 9),
+           last = ask_urgent("job", NULL, WALL_NONE, 0);
+    CHECK_INT(4, look(plain).priority);
+    CHECK_INT(9, look(urgent).priority);
     run_id expected[] = {urgent, plain, last};
     for (int i = 0; i < 3; i++) {
         report(ATTEMPT_SUCCEEDED);
         settle();
-        CHECK_INT(1, flying_count);
-        CHECK_INT(expected[i].value, flying[0].order->run.value);
+        CHECK_INT(1, order_count);
+        CHECK_INT(expected[i].value, orders[0]->run.value);
     }
     end_world();
 }
 
 TEST(at_a_full_endpoint_the_most_urgent_start_first_and_keep_their_priority_between_attempts)
 {
-    begin_world();
+    begin_narrow_world();
     for (int i = 0; i < 10; i++) // the lane's limit
-        ask(NULL, "{" OTHER ",\"retry\":{\"max_attempts\":1}}", WALL_NONE, -1);
-    run_id urgent = ask(NULL, "{\"retry\":{\"initial\":\"1s\"}," HOOK "}", WALL_NONE, 8);
-    report_at(10, ATTEMPT_FAILED, 400);
+        ask(NULL, "{" OTHER ",\"retry\":{\"max_attempts\":1}}", WALL_NONE);
+    run_id urgent = ask_urgent(NULL, "{\"retry\":{\"initial\":\"1s\"}," HOOK "}", WALL_NONE, 8);
+    report_as(10, ATTEMPT_FAILED, 400);
     for (int i = 0; i < 10; i++)
-        ask(NULL, "{" HOOK "}", WALL_NONE, -1);
+        ask(NULL, "{" HOOK "}", WALL_NONE);
     for (int i = 0; i < 5; i++)
-        ask(NULL, "{" HOOK "}", WALL_NONE, 7);
+        ask_urgent(NULL, "{" HOOK "}", WALL_NONE, 7);
     pass_until(wall_plus(now, 3 * SECOND));
     for (int i = 0; i < 10; i++)
-        report_at(0, ATTEMPT_SUCCEEDED, 200); // the other endpoint's
-    report_at(0, ATTEMPT_SUCCEEDED, 200);
+        report_as(0, ATTEMPT_SUCCEEDED, 200); // the other endpoint's
+    report_as(0, ATTEMPT_SUCCEEDED, 200);
     settle();
-    CHECK_INT(urgent.value, flying[9].order->run.value);
-    CHECK_INT(2, flying[9].order->number);
+    CHECK_INT(urgent.value, orders[9]->run.value);
+    CHECK_INT(2, orders[9]->number);
     end_world();
 }
 
 // --- rate_limit ---
 
-static void check_windows(int first, int count, int limit, int64_t per_us)
+static void check_windows(size_t first, size_t many, size_t limit, int64_t per_us)
 {
-    for (int i = first + limit; i < count; i++)
+    for (size_t i = first + limit; i < many; i++)
         if (starts[i].us - starts[i - limit].us < per_us)
-            TEST_FAIL("starts %d and %d are %" PRId64 " us apart", i - limit, i,
+            TEST_FAIL("starts %zu and %zu are %" PRId64 " us apart", i - limit, i,
                       starts[i].us - starts[i - limit].us);
 }
 
 TEST(a_rate_limit_holds_in_every_window_and_wastes_no_slot)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":5,\"per\":\"1s\"}," HOOK "}");
     ask_many("job", 30);
     for (int i = 0; i < 1000 && start_count < 30; i++) {
         pass_until(wall_plus(now, 10 * MILLISECOND));
-        while (flying_count)
+        while (order_count)
             report(ATTEMPT_SUCCEEDED);
     }
     CHECK_INT(30, start_count);
@@ -404,7 +184,7 @@ TEST(a_rate_limit_holds_in_every_window_and_wastes_no_slot)
 
 TEST(tasks_that_share_a_key_share_its_starts_and_the_most_urgent_of_them_goes_first)
 {
-    begin_world();
+    begin_narrow_world();
     static const char a[] =
         "{\"rate_limit\":{\"limit\":2,\"per\":\"10s\",\"key\":\"stripe\"}," HOOK "}";
     static const char b[] = "{\"priority\":6,\"rate_limit\":{\"limit\":2,\"per\":\"10s\",\"key\":"
@@ -414,61 +194,59 @@ TEST(tasks_that_share_a_key_share_its_starts_and_the_most_urgent_of_them_goes_fi
     ask_many("a", 4);
     ask_many("b", 3);
     settle();
-    CHECK_INT(2, flying_count); // both of a, which came first
+    CHECK_INT(2, order_count); // both of a, which came first
     pass_until(wall_plus(now, 10 * SECOND));
-    CHECK_INT(4, flying_count);
-    CHECK_TEXT("b", flying[2].order->task->name);
-    CHECK_TEXT("b", flying[3].order->task->name);
+    CHECK_INT(4, order_count);
+    CHECK_TEXT("b", orders[2]->task->name);
+    CHECK_TEXT("b", orders[3]->task->name);
     pass_until(wall_plus(now, 10 * SECOND));
-    CHECK_TEXT("b", flying[4].order->task->name);
-    CHECK_TEXT("a", flying[5].order->task->name);
+    CHECK_TEXT("b", orders[4]->task->name);
+    CHECK_TEXT("a", orders[5]->task->name);
     check_windows(0, start_count, 2, 10 * SECOND);
     end_world();
 }
 
 TEST(room_in_a_shared_key_goes_run_by_run_to_the_most_urgent)
 {
-    begin_world();
+    begin_narrow_world();
     static const char job[] =
         "{\"rate_limit\":{\"limit\":4,\"per\":\"10s\",\"key\":\"k\"}," HOOK "}";
     put("a", job);
     put("b", job);
     ask_many("a", 4);
     for (int priority = 1; priority <= 8; priority++) // a has the odd ones
-        ask(priority % 2 ? "a" : "b", NULL, WALL_NONE, priority);
+        ask_urgent(priority % 2 ? "a" : "b", NULL, WALL_NONE, priority);
     for (int i = 0; i < 2; i++)
         pass_until(wall_plus(now, 10 * SECOND));
-    CHECK_INT(8 + 2, flying_count); // the endpoint's ten
+    CHECK_INT(8 + 2, order_count); // the endpoint's ten
     for (int i = 0; i < 6; i++)
-        CHECK_TEXT(i % 2 ? "a" : "b", flying[4 + i].order->task->name);
+        CHECK_TEXT(i % 2 ? "a" : "b", orders[4 + i]->task->name);
     end_world();
 }
 
 TEST(one_offs_share_a_key_as_well)
 {
-    begin_world();
+    begin_narrow_world();
     for (int i = 0; i < 5; i++)
         ask(NULL, "{\"rate_limit\":{\"limit\":2,\"per\":\"1m\",\"key\":\"mail\"}," HOOK "}",
-            WALL_NONE, -1);
-    ask(NULL, "{\"rate_limit\":{\"limit\":2,\"per\":\"1m\",\"key\":\"other\"}," HOOK "}", WALL_NONE,
-        -1);
+            WALL_NONE);
+    ask(NULL, "{\"rate_limit\":{\"limit\":2,\"per\":\"1m\",\"key\":\"other\"}," HOOK "}",
+        WALL_NONE);
     settle();
-    CHECK_INT(3, flying_count);
+    CHECK_INT(3, order_count);
     pass_until(wall_plus(now, MINUTE));
-    CHECK_INT(5, flying_count);
+    CHECK_INT(5, order_count);
     end_world();
 }
 
 TEST(a_rate_limit_holds_over_a_restart)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":3,\"per\":\"1m\"}," HOOK "}");
     ask_many("job", 8);
     settle();
     CHECK_INT(3, start_count);
-    stop();
-    now.us += 20 * SECOND;
-    start();
+    outage(20 * SECOND);
     pass_until(wall_plus(now, 39 * SECOND));
     CHECK_INT(3, start_count);
     pass_until(wall_plus(now, 10 * MINUTE));
@@ -479,7 +257,7 @@ TEST(a_rate_limit_holds_over_a_restart)
 
 TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"rate_limit\":{\"limit\":1,\"per\":\"24h\"}," HOOK "}");
     ask_many("job", 5);
     settle();
@@ -488,8 +266,7 @@ TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
     settle();
     CHECK_INT(2, start_count);
     put("job", "{\"rate_limit\":{\"limit\":3,\"per\":\"24h\"}," HOOK "}");
-    stop();
-    start();
+    outage(0);
     pass_until(wall_plus(now, HOUR));
     CHECK_INT(3, start_count);
     end_world();
@@ -497,11 +274,11 @@ TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 
 TEST(a_retry_counts_as_a_start)
 {
-    begin_world();
+    begin_narrow_world();
     put("job", "{\"retry\":{\"initial\":\"1s\",\"max_attempts\":5},\"rate_limit\":{\"limit\":1,"
                "\"per\":\"1m\"}," HOOK "}");
     ask_many("job", 1);
-    report_at(0, ATTEMPT_FAILED, 400);
+    report_as(0, ATTEMPT_FAILED, 400);
     pass_until(wall_plus(now, 59 * SECOND));
     CHECK_INT(1, start_count);
     pass_until(wall_plus(now, 2 * SECOND));
@@ -513,7 +290,7 @@ TEST(a_step_of_the_clock_neither_opens_a_rate_limit_nor_keeps_it_closed)
 {
     static const int64_t steps[] = {HOUR, -HOUR};
     for (int i = 0; i < 2; i++) {
-        begin_world();
+        begin_narrow_world();
         put("job", "{\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}," HOOK "}");
         ask_many("job", 1);
         now.us += 10 * SECOND + steps[i];
@@ -531,10 +308,10 @@ TEST(a_step_of_the_clock_neither_shortens_nor_stretches_a_backoff)
 {
     static const int64_t steps[] = {HOUR, -HOUR};
     for (int i = 0; i < 2; i++) {
-        begin_world();
-        ask(NULL, "{\"retry\":{\"initial\":\"10m\"}," HOOK "}", WALL_NONE, -1);
+        begin_narrow_world();
+        ask(NULL, "{\"retry\":{\"initial\":\"10m\"}," HOOK "}", WALL_NONE);
         settle();
-        report(ATTEMPT_FAILED); // 5 to 10 minutes
+        report_as(0, ATTEMPT_FAILED, 500); // 5 to 10 minutes
         pass_until(wall_plus(now, MINUTE));
         now.us += steps[i];
         CHECK_INT(STATUS_OK, scheduler_clock_stepped(scheduler, now, steps[i]));
@@ -551,15 +328,15 @@ TEST(a_step_of_the_clock_neither_shortens_nor_stretches_a_backoff)
 static int flying_of(const char *task)
 {
     int n = 0;
-    for (int i = 0; i < flying_count; i++)
-        n += strcmp(flying[i].order->task->name, task) == 0;
+    for (size_t i = 0; i < order_count; i++)
+        n += strcmp(orders[i]->task->name, task) == 0;
     return n;
 }
 
 TEST(all_limits_hold_together_and_everything_runs_at_last)
 {
     static const char *const names[] = {"a", "b", "c"};
-    begin_world();
+    begin_narrow_world();
     struct random chance;
     random_seed(&chance, 11);
     put("a", "{\"max_running\":2,\"retry\":{\"initial\":\"1s\"},\"rate_limit\":{\"limit\":4,"
@@ -568,274 +345,30 @@ TEST(all_limits_hold_together_and_everything_runs_at_last)
              "\"per\":\"2s\",\"key\":\"k\"}," OTHER "}");
     put("c", "{\"max_running\":12,\"retry\":{\"initial\":\"1s\"}," HOOK "}");
     wall limited[4000];
-    int limited_count = 0, seen = 0;
+    size_t limited_count = 0, seen = 0;
     for (int step = 0; step < 4000; step++) {
         if (step < 300)
-            ask(names[random_below(&chance, 3)], NULL,
-                wall_plus(now, random_below(&chance, SECOND)), (int)random_below(&chance, 10));
+            ask_urgent(names[random_below(&chance, 3)], NULL,
+                       wall_plus(now, random_below(&chance, SECOND)),
+                       (int)random_below(&chance, 10));
         pass_until(wall_plus(now, random_below(&chance, 200 * MILLISECOND)));
         for (; seen < start_count; seen++) // the newest are the last that fly
-            if (strcmp(flying[flying_count - (start_count - seen)].order->task->name, "c") != 0)
+            if (strcmp(orders[order_count - (start_count - seen)]->task->name, "c") != 0)
                 limited[limited_count++] = starts[seen];
         CHECK(flying_of("a") <= 2 && flying_of("b") <= 3 && flying_of("c") <= 10);
-        for (int i = flying_count; i-- > 0;)
+        for (size_t i = order_count; i-- > 0;)
             if (random_below(&chance, 4) == 0) {
-                report_at(i, random_below(&chance, 5) ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED, 404);
+                report_as(i, random_below(&chance, 5) ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED, 404);
                 for (; seen < start_count; seen++)
-                    if (strcmp(flying[flying_count - (start_count - seen)].order->task->name,
-                               "c") != 0)
+                    if (strcmp(orders[order_count - (start_count - seen)]->task->name, "c") != 0)
                         limited[limited_count++] = starts[seen];
             }
     }
-    memcpy(starts, limited, (size_t)limited_count * sizeof *starts);
+    memcpy(starts, limited, limited_count * sizeof *starts);
     check_windows(0, limited_count, 4, 2 * SECOND);
-    CHECK_INT(0, flying_count);
+    CHECK_INT(0, order_count);
     CHECK_INT(0, scheduler->limits.parked);
     CHECK_INT(0, scheduler->lanes.ready);
-    end_world();
-}
-
-// --- endpoints that are down ---
-
-TEST(an_endpoint_that_fails_again_and_again_gets_nothing_until_its_probe_and_nothing_is_used_up)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_UNREACHABLE);
-    run_id waits = ask("job", NULL, WALL_NONE, -1);
-    ask_many("job", 4);
-    run_id other = ask(NULL, "{" OTHER "}", WALL_NONE, -1);
-    settle();
-    CHECK_INT(1, flying_count); // the other endpoint's
-    CHECK_INT(RUN_RUNNING, run_of(other).state);
-    CHECK(pass_until(wall_plus(now, 29 * SECOND)) < 10);
-    CHECK_INT(0, run_of(waits).attempts);
-    pass_until(wall_plus(now, 2 * SECOND));
-    CHECK_INT(2, flying_count); // one probe, the oldest
-    CHECK_INT(waits.value, flying[1].order->run.value);
-    report_at(1, ATTEMPT_SUCCEEDED, 200);
-    settle();
-    CHECK_INT(5, flying_count);
-    CHECK_INT(0, scheduler->endpoints.by_lane.count);
-    end_world();
-}
-
-TEST(a_probe_that_fails_keeps_the_endpoint_closed_off_for_twice_as_long)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_TIMED_OUT);
-    ask_many("job", 10);
-    int64_t wait = 30 * SECOND;
-    for (int i = 0; i < 6; i++) {
-        pass_until(wall_plus(now, wait - SECOND));
-        CHECK_INT(0, flying_count);
-        pass_until(wall_plus(now, SECOND));
-        CHECK_INT(1, flying_count);
-        report(ATTEMPT_FAILED);
-        wait = 2 * wait < ENDPOINT_OPEN_MOST ? 2 * wait : ENDPOINT_OPEN_MOST;
-    }
-    end_world();
-}
-
-TEST(a_probe_that_tells_nothing_is_followed_by_another)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    ask_many("job", 3);
-    for (int i = 0; i < 3; i++)
-        report(ATTEMPT_BROKEN);
-    ask_many("job", 5);
-    pass_until(wall_plus(now, 30 * SECOND));
-    CHECK_INT(1, flying_count);
-    report_at(0, ATTEMPT_FAILED, 429);
-    settle();
-    CHECK_INT(1, flying_count);
-    end_world();
-}
-
-TEST(only_what_says_that_the_endpoint_is_in_trouble_counts)
-{
-    static const struct {
-        enum attempt_outcome outcome;
-        int status;
-        bool opens;
-    } rows[] = {
-        {ATTEMPT_UNREACHABLE, -1, true}, {ATTEMPT_TIMED_OUT, -1, true},
-        {ATTEMPT_BROKEN, -1, true},      {ATTEMPT_FAILED, 500, true},
-        {ATTEMPT_FAILED, 503, true},     {ATTEMPT_FAILED, 501, false},
-        {ATTEMPT_FAILED, 505, false},    {ATTEMPT_FAILED, 429, false},
-        {ATTEMPT_FAILED, 404, false},    {ATTEMPT_FAILED, 200, false},
-        {ATTEMPT_REFUSED, -1, false},    {ATTEMPT_CANCELED, -1, false},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        begin_world();
-        put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-        for (int n = 0; n < 4; n++) {
-            ask_many("job", 1);
-            if (flying_count)
-                report_at(0, rows[i].outcome, rows[i].status);
-        }
-        CHECK_INT(rows[i].opens, scheduler->endpoints.open);
-        CHECK_INT(rows[i].opens ? 3 : 4, start_count);
-        end_world();
-    }
-}
-
-TEST(a_success_in_between_begins_the_count_anew)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 12; n++) {
-        ask_many("job", 1);
-        report(n % 3 == 2 ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED);
-    }
-    CHECK_INT(0, scheduler->endpoints.open);
-    end_world();
-}
-
-TEST(an_endpoint_that_opens_and_closes_is_an_event_and_a_figure)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 3; n++) {
-        ask_many("job", 1);
-        report(ATTEMPT_FAILED);
-    }
-    CHECK_HAS("{\"type\":\"endpoint.opened\",\"endpoint\":\"http://127.0.0.1:9\",\"failures\":3,",
-              buffer_string(&scheduler->journal));
-    struct message *m = message_new(MESSAGE_METRICS);
-    turn(m);
-    CHECK_HAS("punctual_endpoint_open{endpoint=\"http://127.0.0.1:9\"} 1",
-              buffer_string(&m->reply.body));
-    CHECK_HAS("punctual_endpoints_open 1", buffer_string(&m->reply.body));
-    message_free(m);
-    ask_many("job", 1);
-    pass_until(wall_plus(now, 30 * SECOND));
-    report(ATTEMPT_SUCCEEDED);
-    CHECK_HAS("{\"type\":\"endpoint.closed\",\"endpoint\":\"http://127.0.0.1:9\"",
-              buffer_string(&scheduler->journal));
-    end_world();
-}
-
-// --- what is held in memory ---
-
-static size_t held(void)
-{
-    return scheduler->due.heap.count + scheduler->lanes.ready + scheduler->limits.parked;
-}
-
-// Everything that flies succeeds, and what follows, until nothing does.
-static void land_everything(void)
-{
-    for (int i = 0; i < 100000 && flying_count; i++) {
-        report(ATTEMPT_SUCCEEDED);
-        if (!flying_count)
-            settle();
-    }
-}
-
-TEST(a_blocked_endpoint_holds_little_memory_delays_no_other_and_loses_nothing)
-{
-    begin_world_with(1000);
-    put("job", "{" HOOK "}");
-    ask_many("job", 3000);
-    settle();
-    CHECK_INT(10, flying_count);
-    CHECK(held() <= 300);
-    run_id urgent = ask("job", NULL, WALL_NONE, 9);
-    ask(NULL, "{" OTHER "}", WALL_NONE, -1);
-    settle();
-    CHECK_INT(11, flying_count);
-    report(ATTEMPT_SUCCEEDED);
-    CHECK_INT(urgent.value, flying[10].order->run.value);
-    land_everything();
-    CHECK_INT(3002, start_count);
-    CHECK_INT(0, held());
-    CHECK_INT(0, scheduler->lanes.by_key.count);
-    end_world();
-}
-
-TEST(what_is_claimed_ahead_and_finds_no_room_in_its_lane_starts_all_the_same)
-{
-    begin_world_with(10); // a lane holds two
-    for (int i = 0; i < 5; i++)
-        ask(NULL, "{" HOOK "}", wall_plus(now, 5 * SECOND), -1);
-    pass_until(wall_plus(now, 6 * SECOND));
-    CHECK_INT(5, flying_count);
-    end_world();
-}
-
-TEST(a_task_held_back_holds_little_memory_delays_no_other_and_loses_nothing)
-{
-    begin_world_with(1000);
-    put("narrow", "{\"max_running\":2," HOOK "}");
-    put("wide", "{" HOOK "}");
-    ask_many("narrow", 2000);
-    ask_many("wide", 2000);
-    settle();
-    CHECK_INT(10, flying_count);
-    CHECK(held() <= 600);
-    land_everything();
-    CHECK_INT(4000, start_count);
-    CHECK_INT(0, held());
-    end_world();
-}
-
-TEST(what_is_held_back_takes_no_turns_though_much_of_it_is_in_the_store_alone)
-{
-    begin_world_with(1000);
-    put("job", "{\"max_running\":1," HOOK "}");
-    for (int i = 0; i < 1000; i++)
-        ask(NULL, "{\"rate_limit\":{\"limit\":1,\"per\":\"1h\",\"key\":\"k\"}," HOOK "}", WALL_NONE,
-            -1);
-    ask_many("job", 1000);
-    settle();
-    CHECK_INT(2, flying_count);
-    CHECK(pass_until(wall_plus(now, 20 * SECOND)) < 10);
-    end_world();
-}
-
-TEST(a_backlog_found_at_the_start_is_held_in_part_and_worked_off)
-{
-    begin_world_with(1000);
-    put("job", "{" HOOK "}");
-    for (int i = 0; i < 3000; i++)
-        ask("job", NULL, wall_plus(now, HOUR), i % 10);
-    stop();
-    now.us += 2 * HOUR;
-    start();
-    settle();
-    CHECK_INT(10, flying_count);
-    CHECK(held() <= 2000);
-    land_everything();
-    CHECK_INT(3000, start_count);
-    end_world();
-}
-
-TEST(an_edit_takes_due_runs_away_from_an_endpoint_that_is_down)
-{
-    begin_world();
-    put("job", "{\"retry\":{\"max_attempts\":1}," HOOK "}");
-    for (int n = 0; n < 3; n++) {
-        ask_many("job", 1);
-        report(ATTEMPT_UNREACHABLE);
-    }
-    ask_many("job", 20);
-    settle();
-    CHECK_INT(0, flying_count);
-    put("job", "{\"retry\":{\"max_attempts\":1}," OTHER "}");
-    settle();
-    CHECK_INT(10, flying_count);
-    land_everything();
-    CHECK_INT(23, start_count);
-    pass_until(wall_plus(now, 31 * SECOND)); // the old lane opens: what stands in it has run
-    CHECK_INT(23, start_count);
-    CHECK_INT(0, held());
     end_world();
 }
 

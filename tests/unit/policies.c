@@ -8,11 +8,11 @@ TEST(a_run_that_has_not_started_by_its_deadline_is_missed_wherever_it_waits)
     begin_world();
     options.lane_limit = 1;
     outage(0);
-    put("job", "\"deadline\":\"10s\"");
-    run_id first = ask("job", WALL_NONE), in_lane = ask("job", WALL_NONE);
-    put("paused", "\"deadline\":\"20s\"");
-    run_id held = ask("paused", wall_plus(now, 5 * SECOND));
-    send(MESSAGE_PAUSE, "paused", NULL, (run_id){0});
+    put_webhook("job", "\"deadline\":\"10s\"");
+    run_id first = ask("job", NULL, WALL_NONE), in_lane = ask("job", NULL, WALL_NONE);
+    put_webhook("paused", "\"deadline\":\"20s\"");
+    run_id held = ask("paused", NULL, wall_plus(now, 5 * SECOND));
+    tell(MESSAGE_PAUSE, "paused");
     pass(10 * SECOND);
     CHECK_INT(RUN_SCHEDULED, state_of(in_lane));
     pass(1);
@@ -23,11 +23,11 @@ TEST(a_run_that_has_not_started_by_its_deadline_is_missed_wherever_it_waits)
     CHECK_INT(RUN_SCHEDULED, state_of(held));
     pass(1);
     CHECK_INT(RUN_MISSED, state_of(held));
-    run_id later = ask("job", wall_plus(now, MINUTE));
+    run_id later = ask("job", NULL, wall_plus(now, MINUTE));
     outage(MINUTE + 10 * SECOND);
     pass(0);
     CHECK_INT(RUN_RUNNING, state_of(later)); // just in time
-    later = ask("job", wall_plus(now, MINUTE));
+    later = ask("job", NULL, wall_plus(now, MINUTE));
     outage(MINUTE + 10 * SECOND + 1);
     pass(0);
     CHECK_INT(RUN_MISSED, state_of(later));
@@ -37,8 +37,8 @@ TEST(a_run_that_has_not_started_by_its_deadline_is_missed_wherever_it_waits)
 TEST(between_two_attempts_a_deadline_means_nothing)
 {
     begin_world();
-    put("job", "\"deadline\":\"1s\",\"retry\":{\"initial\":\"1m\"}");
-    run_id run = ask("job", WALL_NONE);
+    put_webhook("job", "\"deadline\":\"1s\",\"retry\":{\"initial\":\"1m\"}");
+    run_id run = ask("job", NULL, WALL_NONE);
     report(ATTEMPT_FAILED);
     pass(2 * MINUTE);
     CHECK_INT(1, order_count);
@@ -50,8 +50,8 @@ TEST(between_two_attempts_a_deadline_means_nothing)
 TEST(what_catches_up_keeps_its_deadline)
 {
     begin_world();
-    put("minutely", "\"schedule\":{\"every\":\"1m\"},\"deadline\":\"2m\","
-                    "\"catch_up\":{\"policy\":\"all\"}");
+    put_webhook("minutely", "\"schedule\":{\"every\":\"1m\"},\"deadline\":\"2m\","
+                            "\"catch_up\":{\"policy\":\"all\"}");
     pass(SECOND);
     outage(10 * MINUTE);
     pass(SECOND);
@@ -63,9 +63,9 @@ TEST(what_catches_up_keeps_its_deadline)
 TEST(many_deadlines_pass_in_bounded_turns)
 {
     begin_world();
-    put("job", "\"deadline\":\"1s\"");
+    put_webhook("job", "\"deadline\":\"1s\"");
     for (int i = 0; i < 1200; i++)
-        ask("job", wall_plus(now, MINUTE));
+        ask("job", NULL, wall_plus(now, MINUTE));
     outage(HOUR);
     turn(NULL);
     CHECK(count(RUN_MISSED) >= 500);
@@ -80,12 +80,12 @@ TEST(many_deadlines_pass_in_bounded_turns)
 TEST(at_most_once_a_lost_attempt_is_the_last_and_its_outcome_unknown)
 {
     begin_world();
-    put("job", "\"delivery\":\"at_most_once\"");
-    run_id lost = ask("job", WALL_NONE);
+    put_webhook("job", "\"delivery\":\"at_most_once\"");
+    run_id lost = ask("job", NULL, WALL_NONE);
     outage(SECOND);
     CHECK_INT(RUN_FAILED, state_of(lost));
     CHECK(has_reason(lost, "the outcome is unknown"));
-    run_id run = ask("job", WALL_NONE);
+    run_id run = ask("job", NULL, WALL_NONE);
     report(ATTEMPT_UNREACHABLE);
     CHECK_INT(RUN_WAITING, state_of(run));
     pass(MINUTE);
@@ -101,32 +101,32 @@ TEST(at_most_once_a_lost_attempt_is_the_last_and_its_outcome_unknown)
 TEST(with_skip_a_run_whose_task_has_a_live_one_is_skipped_and_names_it)
 {
     begin_world();
-    put("job", "\"overlap\":\"skip\",\"retry\":{\"initial\":\"10m\",\"max\":\"10m\"}");
-    run_id live = ask("job", WALL_NONE), beside = ask("job", WALL_NONE);
+    put_webhook("job", "\"overlap\":\"skip\",\"retry\":{\"initial\":\"10m\",\"max\":\"10m\"}");
+    run_id live = ask("job", NULL, WALL_NONE), beside = ask("job", NULL, WALL_NONE);
     char id[RUN_ID_TEXT];
     run_id_format(live, id);
     CHECK_INT(RUN_SKIPPED, state_of(beside));
     CHECK(has_reason(beside, id));
-    run_id later = ask("job", wall_plus(now, MINUTE)); // judged at its time
+    run_id later = ask("job", NULL, wall_plus(now, MINUTE)); // judged at its time
     CHECK_INT(RUN_SCHEDULED, state_of(later));
     report(ATTEMPT_FAILED);
     CHECK_INT(RUN_WAITING, state_of(live));
     pass(MINUTE);
     CHECK_INT(RUN_SKIPPED, state_of(later)); // between attempts it is live as well
     outage(SECOND);
-    CHECK_INT(RUN_SKIPPED, state_of(ask("job", WALL_NONE)));
+    CHECK_INT(RUN_SKIPPED, state_of(ask("job", NULL, WALL_NONE)));
     pass(10 * MINUTE);
     report(ATTEMPT_SUCCEEDED);
-    CHECK_INT(RUN_RUNNING, state_of(ask("job", WALL_NONE)));
+    CHECK_INT(RUN_RUNNING, state_of(ask("job", NULL, WALL_NONE)));
     end_world();
 }
 
 TEST(of_several_runs_due_in_one_turn_one_starts)
 {
     begin_world();
-    put("job", "\"overlap\":\"skip\"");
+    put_webhook("job", "\"overlap\":\"skip\"");
     for (int i = 0; i < 5; i++)
-        ask("job", wall_plus(now, MINUTE));
+        ask("job", NULL, wall_plus(now, MINUTE));
     pass(2 * MINUTE);
     CHECK_INT(1, order_count);
     CHECK_INT(4, count(RUN_SKIPPED));
@@ -136,7 +136,7 @@ TEST(of_several_runs_due_in_one_turn_one_starts)
 TEST(what_is_claimed_ahead_of_its_time_is_judged_at_its_time)
 {
     begin_world();
-    put("secondly", "\"schedule\":{\"every\":\"1s\"},\"overlap\":\"skip\"");
+    put_webhook("secondly", "\"schedule\":{\"every\":\"1s\"},\"overlap\":\"skip\"");
     pass(SECOND);
     CHECK_INT(1, order_count);
     now.us = T0 + 2 * SECOND - 10 * MILLISECOND;
@@ -156,11 +156,11 @@ TEST(what_is_claimed_ahead_of_its_time_is_judged_at_its_time)
 TEST(with_queue_runs_go_one_after_the_other_by_due_time)
 {
     begin_world();
-    put("job", "\"overlap\":\"queue\",\"retry\":{\"initial\":\"1m\",\"max\":\"1m\"}");
-    run_id third = ask("job", wall_plus(now, 3 * SECOND));
-    run_id second = ask("job", wall_plus(now, 2 * SECOND));
-    run_id first = ask("job", wall_plus(now, SECOND));
-    run_id fourth = ask("job", wall_plus(now, 4 * SECOND));
+    put_webhook("job", "\"overlap\":\"queue\",\"retry\":{\"initial\":\"1m\",\"max\":\"1m\"}");
+    run_id third = ask("job", NULL, wall_plus(now, 3 * SECOND));
+    run_id second = ask("job", NULL, wall_plus(now, 2 * SECOND));
+    run_id first = ask("job", NULL, wall_plus(now, SECOND));
+    run_id fourth = ask("job", NULL, wall_plus(now, 4 * SECOND));
     pass(10 * SECOND);
     CHECK_INT(1, order_count);
     CHECK_INT(first.value, orders[0]->run.value);
@@ -172,8 +172,8 @@ TEST(with_queue_runs_go_one_after_the_other_by_due_time)
     report(ATTEMPT_SUCCEEDED);
     CHECK_INT(1, order_count);
     CHECK_INT(second.value, orders[0]->run.value);
-    send(MESSAGE_CANCEL_RUN, NULL, NULL, third);  // while it waits
-    send(MESSAGE_CANCEL_RUN, NULL, NULL, second); // its attempt has not ended yet
+    cancel(third);  // while it waits
+    cancel(second); // its attempt has not ended yet
     CHECK_INT(1, order_count);
     report(ATTEMPT_CANCELED);
     CHECK_INT(1, order_count);
@@ -184,20 +184,20 @@ TEST(with_queue_runs_go_one_after_the_other_by_due_time)
 TEST(a_queue_outlives_a_restart_and_a_pause)
 {
     begin_world();
-    put("job", "\"overlap\":\"queue\",\"retry\":{\"initial\":\"1m\",\"max\":\"1m\"}");
-    run_id first = ask("job", WALL_NONE);
+    put_webhook("job", "\"overlap\":\"queue\",\"retry\":{\"initial\":\"1m\",\"max\":\"1m\"}");
+    run_id first = ask("job", NULL, WALL_NONE);
     for (int i = 0; i < 3; i++)
-        ask("job", WALL_NONE);
+        ask("job", NULL, WALL_NONE);
     outage(SECOND); // the first one's attempt is lost: it is tried again before the others
     pass(10 * SECOND);
     CHECK_INT(0, order_count);
     pass(2 * MINUTE);
     CHECK_INT(1, order_count);
     CHECK_INT(first.value, orders[0]->run.value);
-    send(MESSAGE_PAUSE, "job", NULL, (run_id){0});
+    tell(MESSAGE_PAUSE, "job");
     report(ATTEMPT_SUCCEEDED);
     CHECK_INT(0, order_count);
-    send(MESSAGE_RESUME, "job", NULL, (run_id){0});
+    tell(MESSAGE_RESUME, "job");
     for (int i = 0; i < 3; i++) {
         pass(SECOND);
         CHECK_INT(1, order_count);
@@ -210,11 +210,11 @@ TEST(a_queue_outlives_a_restart_and_a_pause)
 TEST(an_edit_from_queue_to_allow_lets_those_go_that_waited)
 {
     begin_world();
-    put("job", "\"overlap\":\"queue\"");
+    put_webhook("job", "\"overlap\":\"queue\"");
     for (int i = 0; i < 4; i++)
-        ask("job", WALL_NONE);
+        ask("job", NULL, WALL_NONE);
     CHECK_INT(1, order_count);
-    put("job", "");
+    put_webhook("job", "");
     pass(0);
     CHECK_INT(4, order_count);
     end_world();
@@ -223,22 +223,22 @@ TEST(an_edit_from_queue_to_allow_lets_those_go_that_waited)
 TEST(with_replace_the_live_run_is_canceled_and_the_new_one_starts_when_it_has_ended)
 {
     begin_world();
-    put("job", "\"overlap\":\"replace\",\"retry\":{\"initial\":\"10m\",\"max\":\"10m\"}");
-    run_id old = ask("job", WALL_NONE), new = ask("job", WALL_NONE);
+    put_webhook("job", "\"overlap\":\"replace\",\"retry\":{\"initial\":\"10m\",\"max\":\"10m\"}");
+    run_id old = ask("job", NULL, WALL_NONE), new = ask("job", NULL, WALL_NONE);
     char id[RUN_ID_TEXT];
     run_id_format(new, id);
     CHECK_INT(RUN_CANCELED, state_of(old));
     CHECK(has_reason(old, id));
     CHECK_INT(1, abort_count);
     CHECK_INT(1, order_count); // the old one's attempt has not ended
-    run_id newest = ask("job", WALL_NONE);
+    run_id newest = ask("job", NULL, WALL_NONE);
     CHECK_INT(RUN_CANCELED, state_of(new));
     CHECK_INT(1, abort_count);
     report(ATTEMPT_CANCELED);
     CHECK_INT(1, order_count);
     CHECK_INT(newest.value, orders[0]->run.value);
     report(ATTEMPT_FAILED); // between attempts
-    run_id last = ask("job", WALL_NONE);
+    run_id last = ask("job", NULL, WALL_NONE);
     CHECK_INT(RUN_CANCELED, state_of(newest));
     CHECK_INT(RUN_RUNNING, state_of(last));
     end_world();
@@ -247,8 +247,8 @@ TEST(with_replace_the_live_run_is_canceled_and_the_new_one_starts_when_it_has_en
 TEST(a_restart_while_one_run_replaces_another_starts_the_new_one)
 {
     begin_world();
-    put("job", "\"overlap\":\"replace\"");
-    run_id old = ask("job", WALL_NONE), new = ask("job", WALL_NONE);
+    put_webhook("job", "\"overlap\":\"replace\"");
+    run_id old = ask("job", NULL, WALL_NONE), new = ask("job", NULL, WALL_NONE);
     outage(SECOND);
     pass(0);
     CHECK_INT(RUN_CANCELED, state_of(old));
@@ -273,19 +273,19 @@ static void something_happens(struct random *chance)
     if (what < 35)
         pass(random_below(chance, 3 * SECOND));
     else if (what < 60 && order_count)
-        report_at((size_t)random_below(chance, (int64_t)order_count),
-                  random_below(chance, 3) ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED);
+        report_as((size_t)random_below(chance, (int64_t)order_count),
+                  random_below(chance, 3) ? ATTEMPT_SUCCEEDED : ATTEMPT_FAILED, -1);
     else if (what < 80)
-        ask(name,
+        ask(name, NULL,
             random_below(chance, 2) ? wall_plus(now, random_below(chance, 5 * SECOND)) : WALL_NONE);
     else if (what < 90 && order_count && state_of(orders[0]->run) == RUN_RUNNING)
-        send(MESSAGE_CANCEL_RUN, NULL, NULL, orders[0]->run);
+        cancel(orders[0]->run);
     else if (what < 95)
         outage(random_below(chance, 5 * SECOND));
     else if (what < 98) {
-        send(MESSAGE_PAUSE, name, NULL, (run_id){0});
+        tell(MESSAGE_PAUSE, name);
         pass(random_below(chance, 3 * SECOND));
-        send(MESSAGE_RESUME, name, NULL, (run_id){0});
+        tell(MESSAGE_RESUME, name);
     }
 }
 
@@ -293,24 +293,20 @@ TEST(overlap_holds_at_every_instant_and_every_run_comes_to_its_end)
 {
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct random chance;
-        char row[20];
-        snprintf(row, sizeof row, "seed %d", (int)seed);
-        test_row = row;
-        random_seed(&chance, seed);
-        begin_world();
-        put("skip", "\"schedule\":{\"every\":\"2s\"},\"overlap\":\"skip\","
-                    "\"retry\":{\"initial\":\"1s\"},\"catch_up\":{\"policy\":\"all\"}");
-        put("queue", "\"schedule\":{\"every\":\"3s\"},\"overlap\":\"queue\","
-                     "\"retry\":{\"initial\":\"1s\"},\"catch_up\":{\"policy\":\"all\"}");
-        put("replace", "\"schedule\":{\"every\":\"3s\"},\"overlap\":\"replace\","
-                       "\"retry\":{\"initial\":\"1s\"}");
+        begin_random_world(seed, &chance);
+        put_webhook("skip", "\"schedule\":{\"every\":\"2s\"},\"overlap\":\"skip\","
+                            "\"retry\":{\"initial\":\"1s\"},\"catch_up\":{\"policy\":\"all\"}");
+        put_webhook("queue", "\"schedule\":{\"every\":\"3s\"},\"overlap\":\"queue\","
+                             "\"retry\":{\"initial\":\"1s\"},\"catch_up\":{\"policy\":\"all\"}");
+        put_webhook("replace", "\"schedule\":{\"every\":\"3s\"},\"overlap\":\"replace\","
+                               "\"retry\":{\"initial\":\"1s\"}");
         for (int i = 0; i < 150; i++) {
             something_happens(&chance);
             check_overlap();
         }
-        send(MESSAGE_DELETE_TASK, "skip", NULL, (run_id){0});
-        send(MESSAGE_DELETE_TASK, "replace", NULL, (run_id){0});
-        put("queue", "\"overlap\":\"queue\"");
+        tell(MESSAGE_DELETE_TASK, "skip");
+        tell(MESSAGE_DELETE_TASK, "replace");
+        put_webhook("queue", "\"overlap\":\"queue\"");
         for (int i = 0; i < 2000 && (order_count || count(RUN_SCHEDULED) || count(RUN_WAITING));
              i++) {
             check_overlap();

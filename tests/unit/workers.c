@@ -198,13 +198,10 @@ TEST(a_lease_outlives_a_restart)
     begin_world();
     run_id run = mail();
     int64_t fence = take(NULL);
-    stop();
-    now = wall_plus(now, 15 * SECOND);
-    start();
+    outage(15 * SECOND);
     CHECK_INT(RUN_RUNNING, look(run).state);
     say(WORD_HEARTBEAT, run, fence, "\"lease_until\":\"2026-01-01T00:00:45.000Z\"");
-    stop();
-    start();
+    outage(0);
     say(WORD_COMPLETE, run, fence, FINE);
     CHECK_INT(RUN_SUCCEEDED, look(run).state);
     end_world();
@@ -215,9 +212,7 @@ TEST(the_time_without_a_server_takes_no_lease)
     begin_world();
     run_id run = mail();
     int64_t fence = take(NULL);
-    stop();
-    now = wall_plus(now, HOUR);
-    start();
+    outage(HOUR);
     pass(10 * SECOND - 1);
     CHECK_INT(RUN_RUNNING, look(run).state);
     pass(1);
@@ -254,11 +249,7 @@ TEST(a_canceled_run_leaves_its_worker_and_its_queue)
     run_id run = mail(), other = mail();
     int64_t fence = take(NULL);
     for (int i = 0; i < 2; i++) {
-        struct message *m = message_new(MESSAGE_CANCEL_RUN);
-        m->run = i ? other : run;
-        turn(m);
-        CHECK_INT(STATUS_OK, m->reply.status);
-        message_free(m);
+        cancel(i ? other : run);
     }
     CHECK_INT(RUN_CANCELED, look(run).state);
     CHECK_INT(0, abort_count);
@@ -310,8 +301,7 @@ TEST(a_task_that_enters_a_queue_takes_its_runs_with_it)
     put("job", "{\"http\":{\"url\":\"http://127.0.0.1:9/x\"}}");
     run_id run = ask("job", NULL, wall_plus(now, HOUR));
     put("job", MAIL "}");
-    stop();
-    start();
+    outage(0);
     pass(HOUR);
     CHECK_INT(0, order_count);
     run_id got = {0};
@@ -326,11 +316,7 @@ TEST(a_paused_tasks_runs_stay_in_the_queue_until_it_is_resumed)
     put("job", MAIL "}");
     ask("job", NULL, WALL_NONE);
     for (int i = 0; i < 2; i++) {
-        struct message *m = message_new(i ? MESSAGE_RESUME : MESSAGE_PAUSE);
-        m->name = memory_text("job");
-        m->note = memory_text("test");
-        turn(m);
-        message_free(m);
+        tell(i ? MESSAGE_RESUME : MESSAGE_PAUSE, "job");
         CHECK((take(NULL) != 0) == (i == 1));
     }
     end_world();
@@ -342,10 +328,7 @@ TEST(what_a_deleted_tasks_worker_gives_back_is_canceled)
     put("job", MAIL "}");
     run_id run = ask("job", NULL, WALL_NONE);
     int64_t fence = take(NULL);
-    struct message *m = message_new(MESSAGE_DELETE_TASK);
-    m->name = memory_text("job");
-    turn(m);
-    message_free(m);
+    tell(MESSAGE_DELETE_TASK, "job");
     say(WORD_RELEASE, run, fence, FINE);
     CHECK_INT(RUN_CANCELED, look(run).state);
     end_world();
@@ -394,18 +377,10 @@ TEST(a_word_about_a_run_that_nobody_leased_changes_nothing)
 // The dispatcher's report: the endpoint answered 202.
 static void accepted(void)
 {
-    CHECK(order_count > 0);
-    struct order *order = orders[0];
-    memmove(orders, orders + 1, --order_count * sizeof *orders);
-    struct message *m = message_new(MESSAGE_REPORT);
-    m->attempt.run = order->run;
-    m->attempt.number = order->number;
-    m->attempt.fence = order->fence;
-    m->attempt.started_at = now;
+    struct message *m = report_of(take_order(0), ATTEMPT_SUCCEEDED);
     m->attempt.status = 202;
     m->attempt.response_time_us = 0;
     m->attempt.open = true;
-    order_free(order);
     turn(m);
 }
 
@@ -439,8 +414,7 @@ TEST(no_call_back_in_time_is_a_time_out)
     begin_world();
     run_id run = ask(NULL, LONG "}", WALL_NONE);
     accepted();
-    stop();
-    start();
+    outage(0);
     pass(MINUTE - 1);
     CHECK_INT(RUN_RUNNING, look(run).state);
     pass(1);
@@ -458,8 +432,7 @@ TEST(a_lease_that_has_ended_keeps_no_later_attempt_open)
     CHECK_INT(STATUS_OK, call_back(WORD_FAIL, run, 1));
     pass(10 * SECOND);
     CHECK_INT(1, order_count); // the second attempt is with the dispatcher
-    stop();
-    start();
+    outage(0);
     turn(NULL);
     CHECK_INT(ATTEMPT_LOST, last_outcome);
     CHECK_INT(RUN_WAITING, look(run).state);
@@ -526,10 +499,7 @@ TEST(a_202_to_a_run_that_was_canceled_keeps_nothing_open)
 {
     begin_world();
     run_id run = ask(NULL, LONG "}", WALL_NONE);
-    struct message *m = message_new(MESSAGE_CANCEL_RUN);
-    m->run = run;
-    turn(m);
-    message_free(m);
+    cancel(run);
     accepted();
     CHECK_INT(RUN_CANCELED, look(run).state);
     CHECK_INT(STATUS_CONFLICT, call_back(WORD_COMPLETE, run, 1));

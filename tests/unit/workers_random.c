@@ -2,8 +2,6 @@
 // failing seed says itself, and plays again alone with SEED=n.
 #include "workers_world.h"
 
-#include "base/random.h"
-
 #define RUNS 12
 #define STEPS 150
 #define SEEDS 40
@@ -20,7 +18,6 @@ struct held {
 static struct random chance;
 static struct held helds[RUNS];
 static int held_count;
-static char row[60];
 
 static int64_t draw(int64_t bound)
 {
@@ -110,9 +107,7 @@ static void cancel_one(void)
 
 static void crash(void)
 {
-    stop();
-    now = wall_plus(now, draw(2) ? 0 : draw(MINUTE));
-    start();
+    outage(draw(2) ? 0 : draw(MINUTE));
 }
 
 static void set_the_clock(void)
@@ -130,9 +125,7 @@ static void wait_a_while(void)
 // Attempts are numbered without holes, and each but that under way is on record.
 static void check_records(void)
 {
-    struct reader *reader;
-    char why[200];
-    CHECK_INT(STATUS_OK, reader_open_sqlite(path, &reader, why, sizeof why));
+    struct reader *reader = read_store();
     for (int i = 0; i < held_count; i++) {
         struct run run = look(helds[i].run);
         struct attempt *attempts = NULL;
@@ -155,11 +148,8 @@ static void play(int64_t seed)
     static void (*const deeds[])(void) = {create,       create,     hand_out_some, hand_out_some,
                                           speak,        speak,      speak,         speak,
                                           wait_a_while, cancel_one, crash,         set_the_clock};
-    snprintf(row, sizeof row, "SEED=%lld", (long long)seed);
-    test_row = row;
-    random_seed(&chance, (uint64_t)seed);
     held_count = 0;
-    begin_world();
+    begin_random_world((uint64_t)seed, &chance);
     for (int i = 0; i < STEPS; i++)
         deeds[draw(sizeof deeds / sizeof *deeds)]();
     check_records();
