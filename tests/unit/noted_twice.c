@@ -8,7 +8,7 @@ static void put_to(const char *name, int port, const char *rest)
     snprintf(json, sizeof json,
              "{%s,\"retry\":{\"max_attempts\":1},\"http\":{\"url\":\"http://127.0.0.1:%d/hook\"}}",
              rest, port);
-    send(MESSAGE_PUT_TASK, name, definition(name, json), (run_id){0});
+    put(name, json);
 }
 
 // Its endpoint is down, so runs stand in the lane; then the task goes to another endpoint, and
@@ -17,11 +17,11 @@ static void ask_and_move(const char *before, const char *after, int runs, run_id
 {
     put_to("job", 9, before);
     for (int i = 0; i < options.breaker_failures; i++) {
-        ask("job", WALL_NONE);
+        ask("job", NULL, WALL_NONE);
         report(ATTEMPT_UNREACHABLE);
     }
     for (int i = 0; i < runs; i++)
-        ret[i] = ask("job", WALL_NONE);
+        ret[i] = ask("job", NULL, WALL_NONE);
     pass(SECOND);
     CHECK_INT(0, order_count);
     put_to("job", 10, after);
@@ -66,13 +66,13 @@ TEST(a_run_that_waits_twice_to_replace_another_does_not_replace_itself)
 TEST(many_runs_that_ended_while_they_waited_for_a_rate_keep_no_other_waiting)
 {
     begin_world();
-    put("job", "\"deadline\":\"2s\",\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}");
+    put_webhook("job", "\"deadline\":\"2s\",\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}");
     for (int i = 0; i < 1000; i++)
-        ask("job", WALL_NONE);
+        ask("job", NULL, WALL_NONE);
     pass(10 * SECOND);
     CHECK_INT(999, count(RUN_MISSED));
-    put("job", "\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}");
-    run_id last = ask("job", WALL_NONE);
+    put_webhook("job", "\"rate_limit\":{\"limit\":1,\"per\":\"1m\"}");
+    run_id last = ask("job", NULL, WALL_NONE);
     now.us += 2 * MINUTE;
     turn(NULL);
     CHECK_INT(RUN_RUNNING, state_of(last));
@@ -86,15 +86,15 @@ TEST(what_waits_for_its_limit_and_then_for_its_endpoint_costs_no_turns)
     options.due_limit = 4; // a line holds one run of a priority
     options.lane_limit = 2;
     start();
-    put("narrow", "\"max_running\":1");
-    put("wide", "");
+    put_webhook("narrow", "\"max_running\":1");
+    put_webhook("wide", "");
     for (int i = 0; i < 3; i++)
-        ask("narrow", WALL_NONE);
+        ask("narrow", NULL, WALL_NONE);
     for (int i = 0; i < 3; i++)
-        ask("wide", WALL_NONE);
+        ask("wide", NULL, WALL_NONE);
     pass(SECOND);
     CHECK_INT(2, order_count);
-    put("narrow", "\"max_running\":2");
+    put_webhook("narrow", "\"max_running\":2");
     turn(NULL);
     CHECK(scheduler_next_turn(scheduler, now).us > now.us);
     for (int i = 0; i < 6; i++) {

@@ -4,7 +4,7 @@
 TEST(what_came_due_a_moment_before_an_outage_was_found_is_part_of_it)
 {
     begin_world();
-    put("job", "\"schedule\":[{\"every\":\"2h\"},{\"at\":\"2026-01-01T01:30:00Z\"}]");
+    put_webhook("job", "\"schedule\":[{\"every\":\"2h\"},{\"at\":\"2026-01-01T01:30:00Z\"}]");
     pass(10 * MINUTE);
     CHECK_INT(0, order_count);
     now.us = T0 + 2 * HOUR + 5 * SECOND; // the clock was set forward
@@ -22,7 +22,7 @@ static void put_to(const char *name, int port, const char *schedule)
              "{\"schedule\":{%s},\"catch_up\":{\"policy\":\"all\"},"
              "\"http\":{\"url\":\"http://127.0.0.1:%d/hook\"}}",
              schedule, port);
-    send(MESSAGE_PUT_TASK, name, definition(name, json), (run_id){0});
+    put(name, json);
 }
 
 TEST(runs_that_catch_up_do_not_wait_for_the_endpoint_of_others)
