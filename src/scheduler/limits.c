@@ -353,16 +353,15 @@ static int room_to_release(const struct scheduler *s, wall now, const struct str
 }
 
 // The first of a strand that may start at all. One that has ended meanwhile (canceled, or missed by
-// its deadline) takes no place from others, nor does one that was noted twice and is on its way, or
-// whose time comes again.
+// its deadline) takes no place from others, nor does one that was noted twice and is on its way,
+// whose time comes again, or that catches up and may not start by the pace.
 static bool take_pending(struct scheduler *s, wall now, struct strand *strand,
                          struct heap_entry *ret)
 {
-    wall until = wall_plus(now, s->options.claim_ahead_us);
     while (!s->broken && waiting_take(&strand->parked, ret)) {
         run_id run = {(int64_t)ret->order};
         if (!map_get(&s->limits.released, ret->order) &&
-            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_waits(s, until, run, strand->lane)))
+            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_waits(s, now, run, strand->lane)))
             return true;
         leave_strand(&s->limits, strand, run);
     }

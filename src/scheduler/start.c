@@ -30,18 +30,22 @@ static void note_again(struct scheduler *s, const struct run *run, uint64_t lane
                                        .catch_up = catches_up(run)});
 }
 
-bool still_waits(struct scheduler *s, wall until, run_id id, uint64_t lane)
+bool still_waits(struct scheduler *s, wall now, run_id id, uint64_t lane)
 {
+    wall until = wall_plus(now, s->options.claim_ahead_us);
     struct run run;
     enum status status = store_find_run(s->store, id, &run);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return false;
     bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
     bool due = run.due_at.us <= until.us;
+    bool paced = pending && due && catches_up(&run) && !pace_has_room(&s->pace, now);
     if (pending && !due)
         note_again(s, &run, lane);
+    if (paced)
+        wait_at_pace(s, &run, lane, run.due_at);
     run_done(&run);
-    return pending && due;
+    return pending && due && !paced;
 }
 
 bool catches_up(const struct run *run)

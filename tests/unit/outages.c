@@ -42,4 +42,25 @@ TEST(runs_that_catch_up_do_not_wait_for_the_endpoint_of_others)
     end_world();
 }
 
+TEST(runs_that_may_not_catch_up_yet_keep_nobody_else_behind_a_limit)
+{
+    begin_world();
+    stop();
+    options.catch_up_per_s = 1;
+    start();
+    put_webhook("job", "\"schedule\":{\"every\":\"1h\"},\"catch_up\":{\"policy\":\"all\"},"
+                       "\"rate_limit\":{\"limit\":2,\"per\":\"1m\"}");
+    pass(SECOND);
+    outage(10 * HOUR);
+    pass(10 * SECOND); // two have started, and the others wait behind the limit
+    CHECK_INT(2, order_count);
+    run_id asked = ask("job", NULL, WALL_NONE);
+    now.us = starts[start_count - 1].us + MINUTE;
+    turn(NULL); // two may start, of those that catch up only one
+    turn(NULL);
+    CHECK_INT(4, order_count);
+    CHECK_INT(RUN_RUNNING, state_of(asked));
+    end_world();
+}
+
 TESTS_MAIN
