@@ -33,6 +33,17 @@ void watch_deadline(struct scheduler *s, const struct run *run)
         s->next_deadline = run->deadline_at;
 }
 
+// A run may have started in time, or be gone.
+static void miss_if_late(struct scheduler *s, wall now, run_id id)
+{
+    struct run run;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
+        return;
+    deadline_passed(s, now, &run);
+    run_done(&run);
+}
+
 void miss_late_runs(struct scheduler *s, wall now)
 {
     static _Thread_local struct deadline rows[MISSED_A_TURN];
@@ -42,15 +53,12 @@ void miss_late_runs(struct scheduler *s, wall now)
         return;
     s->next_deadline = WALL_NEVER;
     for (size_t i = 0; i < count && !s->broken; i++) {
-        struct run run;
         if (now.us <= rows[i].at.us) {
             s->next_deadline = rows[i].at;
             return;
         }
-        if (!went_well(s, store_find_run(s->store, rows[i].run, &run)))
-            continue;
-        deadline_passed(s, now, &run);
-        run_done(&run);
+        miss_if_late(s, now, rows[i].run);
+        went_well(s, store_drop_deadline(s->store, &rows[i]));
     }
     if (count == MISSED_A_TURN)
         s->next_deadline = wall_plus(now, -1); // there may be more: at once, in the next turn

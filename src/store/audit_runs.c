@@ -117,18 +117,20 @@ static void compare(struct audit *a, const char *what, int64_t books, int64_t ro
 
 static enum status count_all(struct audit *a, const struct books *books)
 {
-    int64_t counts[RUN_STATE_COUNT], undated;
-    enum status status = reader_count_all(a->reader, counts, &undated);
+    struct counted_runs counted;
+    enum status status = reader_count_all(a->reader, &counted);
     if (status != STATUS_OK)
         return status;
     compare(a, "live", books_live(books),
-            counts[RUN_SCHEDULED] + counts[RUN_RUNNING] + counts[RUN_WAITING]);
+            counted.in[RUN_SCHEDULED] + counted.in[RUN_RUNNING] + counted.in[RUN_WAITING]);
     for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++)
         compare(a, run_state_text((enum run_state)i), books->entered[i] - books->cleared[i],
-                counts[i]);
-    if (undated > 0)
+                counted.in[i]);
+    compare(a, "dead letters", counted.dead_letters, counted.unhandled);
+    compare(a, "deadlines that are not watched", 0, counted.unwatched);
+    if (counted.undated > 0)
         audit_found(a, &(struct difference){.kind = DIFFERENCE_STATE, .at = WALL_NONE},
-                    "%lld runs have ended and do not say when", (long long)undated);
+                    "%lld runs have ended and do not say when", (long long)counted.undated);
     return STATUS_OK;
 }
 

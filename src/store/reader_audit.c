@@ -64,8 +64,11 @@ static const char *const texts[STATEMENTS] = {
     [COUNT_LIVE] = "SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE state IN (0, 3))"
                    " + (SELECT count(*) FROM runs INDEXED BY runs_by_state"
                    " WHERE state >= 2 AND state <> 4 AND state = 2)",
-    [COUNT_ALL] = "SELECT state, count(*), sum(state > 3 AND finished_at IS NULL)"
-                  " FROM runs GROUP BY state",
+    [COUNT_ALL] = "SELECT state, count(*), sum(state > 3 AND finished_at IS NULL),"
+                  " sum(state = 5 AND handled IS NULL),"
+                  " sum(state = 0 AND deadline_at IS NOT NULL AND NOT EXISTS (SELECT 1"
+                  " FROM deadlines d WHERE d.at = deadline_at AND d.run_id = runs.id)),"
+                  " (SELECT count(*) FROM dead_letters) FROM runs GROUP BY state",
 };
 
 enum status reader_prepare_audit(struct reader *reader)
@@ -376,22 +379,22 @@ enum status reader_count_live(struct reader *reader, int64_t *ret)
     return status;
 }
 
-enum status reader_count_all(struct reader *reader, int64_t counts[RUN_STATE_COUNT],
-                             int64_t *ret_undated)
+enum status reader_count_all(struct reader *reader, struct counted_runs *ret)
 {
     sqlite3_stmt *q = reader->audit[COUNT_ALL];
-    int64_t undated = 0;
+    struct counted_runs counted = {0};
     enum status status;
-    for (int i = 0; i < RUN_STATE_COUNT; i++)
-        counts[i] = 0;
     while ((status = database_step(&reader->database, q)) == STATUS_OK) {
         int state = column_int(q, 0);
         if (state >= 0 && state < RUN_STATE_COUNT)
-            counts[state] = sqlite3_column_int64(q, 1);
-        undated += sqlite3_column_int64(q, 2);
+            counted.in[state] = sqlite3_column_int64(q, 1);
+        counted.undated += sqlite3_column_int64(q, 2);
+        counted.unhandled += sqlite3_column_int64(q, 3);
+        counted.unwatched += sqlite3_column_int64(q, 4);
+        counted.dead_letters = sqlite3_column_int64(q, 5);
     }
     status = database_walked(q, status);
     if (status == STATUS_OK)
-        *ret_undated = undated;
+        *ret = counted;
     return status;
 }

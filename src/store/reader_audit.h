@@ -83,8 +83,13 @@ struct books { // by stored state; made is entered[RUN_SCHEDULED]
 enum status reader_books(struct reader *reader, struct books *ret);
 int64_t books_live(const struct books *books);    // made and not ended
 int64_t books_history(const struct books *books); // ended and not cleared
-// What the rows themselves say. Live ones by index; all of them, and how many ended without saying
-// when, reads every run.
+// What the rows themselves say. Live ones by index; all of them reads every run.
+struct counted_runs {
+    int64_t in[RUN_STATE_COUNT];
+    int64_t undated;      // ended without saying when
+    int64_t unhandled;    // failed, and nobody has dealt with it
+    int64_t unwatched;    // scheduled, with a deadline that is not in the table of deadlines
+    int64_t dead_letters; // what stands for those in a table of its own
+};
 enum status reader_count_live(struct reader *reader, int64_t *ret);
-enum status reader_count_all(struct reader *reader, int64_t counts[RUN_STATE_COUNT],
-                             int64_t *ret_undated);
+enum status reader_count_all(struct reader *reader, struct counted_runs *ret);

@@ -6,21 +6,23 @@
 
 //   1 before or after, 2 from, 3 to, 4 what the reason contains, 5 max, 6 task
 #define WANTED                                                                            \
-    " r.state = 5 AND r.handled IS NULL AND (?2 IS NULL OR r.finished_at >= ?2)"          \
+    " (?2 IS NULL OR r.finished_at >= ?2)"                                                \
     " AND (?3 IS NULL OR r.finished_at < ?3) AND (?4 IS NULL OR instr(r.reason, ?4) > 0)" \
     " AND ?1 IS NOT NULL "
-#define OF_ALL " INDEXED BY runs_dead"
-#define OF_TASK " INDEXED BY runs_dead_of_task"
-#define LIST(index, condition)                                                              \
-    "SELECT " RUN_COLUMNS ", a.outcome, a.status, a.error FROM runs r" index RUN_JOINS      \
-    "LEFT JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts WHERE r.id < ?1 AND" \
-    " " condition WANTED "ORDER BY r.id DESC LIMIT ?5"
-#define OLDEST(index, condition)                                             \
-    "SELECT r.id FROM runs r" index " WHERE r.id > ?1 AND " condition WANTED \
-    "ORDER BY r.id LIMIT ?5"
+#define FROM(index) " FROM dead_letters d" index " CROSS JOIN runs r ON r.id = d.run_id "
+#define OF_ALL " NOT INDEXED"
+#define OF_TASK " INDEXED BY dead_letters_of_task"
+#define LIST(index, condition)                                                                   \
+    "SELECT " RUN_COLUMNS ", a.outcome, a.status, a.error" FROM(index) RUN_JOINS                 \
+        "LEFT JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts WHERE d.run_id < ?1 " \
+        "AND"                                                                                    \
+        " " condition WANTED "ORDER BY d.run_id DESC LIMIT ?5"
+#define OLDEST(index, condition)                                              \
+    "SELECT d.run_id" FROM(index) "WHERE d.run_id > ?1 AND " condition WANTED \
+                                  "ORDER BY d.run_id LIMIT ?5"
 #define COUNT(index, condition) \
-    "SELECT count(*) FROM (SELECT 1 FROM runs r" index " WHERE " condition WANTED "LIMIT ?5)"
-#define TASK "r.task_id = ?6 AND"
+    "SELECT count(*) FROM (SELECT 1" FROM(index) "WHERE " condition WANTED "LIMIT ?5)"
+#define TASK "d.task_id = ?6 AND"
 
 enum { LIST_ALL, LIST_TASK, OLDEST_ALL, OLDEST_TASK, COUNT_ALL, COUNT_TASK, STATEMENTS };
 

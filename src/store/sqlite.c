@@ -173,6 +173,7 @@ static const struct store_verbs verbs = {
     .load_cursors_of_task = sqlite_load_cursors_of_task,
     .load_waiting_of_task = sqlite_load_waiting_of_task,
     .load_deadlines = sqlite_load_deadlines,
+    .drop_deadline = sqlite_drop_deadline,
     .find_key = sqlite_find_key,
     .keep_key = sqlite_keep_key,
     .clear_keys = sqlite_clear_keys,

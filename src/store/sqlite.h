@@ -138,9 +138,15 @@ enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_i
                                         run_id *ret, size_t *ret_count);
 enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,
                                   size_t *ret_count);
+enum status sqlite_drop_deadline(struct store *store, const struct deadline *deadline);
+// By when a run that is scheduled must have started.
+enum status sqlite_add_deadline(struct sqlite *s, const struct run *run);
 
 enum status sqlite_newest_open(struct store *store, int64_t task, enum run_state state,
                                run_id *ret);
+// A failed run becomes a dead letter; it was handled, or is cleared.
+enum status sqlite_add_dead(struct sqlite *s, run_id id);
+enum status sqlite_drop_dead(struct sqlite *s, run_id id);
 enum status sqlite_handle_run(struct store *store, run_id id, const char *handled);
 enum status sqlite_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
                                 size_t *ret_count);

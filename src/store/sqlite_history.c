@@ -156,6 +156,8 @@ static enum status clear_run(struct sqlite *s, const struct candidate *c)
         bind_int(s->history[clearing[i]], 1, c->run.value);
         status = database_do(&s->database, s->history[clearing[i]]);
     }
+    if (status == STATUS_OK && c->state == RUN_FAILED)
+        status = sqlite_drop_dead(s, c->run);
     books_cleared(s, c->state);
     if (!c->task && c->revision_id)
         books_use(s, c->revision_id, -1);

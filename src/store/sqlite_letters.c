@@ -3,10 +3,13 @@
 
 #include "store/sqlite.h"
 
-enum { HANDLE, NEWEST_OPEN, LOAD_NOTICES, PUT_NOTICE, STATEMENTS };
+enum { HANDLE, ADD_DEAD, DROP_DEAD, NEWEST_OPEN, LOAD_NOTICES, PUT_NOTICE, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [HANDLE] = "UPDATE runs SET handled = ?2 WHERE id = ?1 AND state = 5 AND handled IS NULL",
+    [ADD_DEAD] = "INSERT INTO dead_letters (run_id, task_id) SELECT id, task_id FROM runs"
+                 " WHERE id = ?1",
+    [DROP_DEAD] = "DELETE FROM dead_letters WHERE run_id = ?1",
     [NEWEST_OPEN] = ("SELECT id FROM runs INDEXED BY runs_live_of_task"
                      " WHERE task_id = ?1 AND state <= 3 AND state = ?2 ORDER BY id DESC LIMIT 1"),
     [LOAD_NOTICES] = ("SELECT task_id, told_at, due_at, failing, well, failed, missed, first_run,"
@@ -26,6 +29,18 @@ enum status sqlite_prepare_letters(struct sqlite *s)
     return database_prepare(&s->database, texts, STATEMENTS, &s->letters);
 }
 
+enum status sqlite_add_dead(struct sqlite *s, run_id id)
+{
+    bind_int(s->letters[ADD_DEAD], 1, id.value);
+    return database_do(&s->database, s->letters[ADD_DEAD]);
+}
+
+enum status sqlite_drop_dead(struct sqlite *s, run_id id)
+{
+    bind_int(s->letters[DROP_DEAD], 1, id.value);
+    return database_do(&s->database, s->letters[DROP_DEAD]);
+}
+
 enum status sqlite_handle_run(struct store *store, run_id id, const char *handled)
 {
     struct sqlite *s = sqlite_of(store);
@@ -33,7 +48,9 @@ enum status sqlite_handle_run(struct store *store, run_id id, const char *handle
     bind_int(s->letters[HANDLE], 1, id.value);
     bind_text(s->letters[HANDLE], 2, handled);
     enum status status = database_change(&s->database, s->letters[HANDLE], &changes);
-    return status == STATUS_OK && changes == 0 ? STATUS_CONFLICT : status;
+    if (status != STATUS_OK || changes == 0)
+        return status == STATUS_OK ? STATUS_CONFLICT : status;
+    return sqlite_drop_dead(s, id);
 }
 
 enum status sqlite_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret)

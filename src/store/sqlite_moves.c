@@ -64,6 +64,13 @@ enum status sqlite_start_run(struct store *store, run_id id, wall at, int64_t re
     return move(s, q);
 }
 
+// What stands beside its row.
+static enum status ended(struct sqlite *s, run_id id, enum run_state state)
+{
+    books_entered(s, state);
+    return state == RUN_FAILED ? sqlite_add_dead(s, id) : STATUS_OK;
+}
+
 // --- the end of an attempt ---
 
 static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
@@ -80,7 +87,7 @@ static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
     bind_text(q, 7, *verdict->reason ? verdict->reason : NULL);
     enum status status = move(s, q);
     if (status == STATUS_OK && final)
-        books_entered(s, verdict->state);
+        status = ended(s, attempt->run, verdict->state);
     return status;
 }
 
@@ -153,9 +160,7 @@ enum status sqlite_end_run(struct store *store, run_id id, enum run_state state,
     bind_text(q, 4, reason);
     bind_int(q, 5, now.us);
     enum status status = move(s, q);
-    if (status == STATUS_OK)
-        books_entered(s, state);
-    return status;
+    return status == STATUS_OK ? ended(s, id, state) : status;
 }
 
 enum status sqlite_cancel_pending(struct store *store, int64_t task, run_id until,

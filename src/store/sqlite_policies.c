@@ -5,7 +5,19 @@
 
 #include "store/sqlite.h"
 
-enum { ADD, MOVE, DROP, GIVE_UP, LOAD, CURSORS, WAITING, DEADLINES, STATEMENTS };
+enum {
+    ADD,
+    MOVE,
+    DROP,
+    GIVE_UP,
+    LOAD,
+    CURSORS,
+    WAITING,
+    ADD_DEADLINE,
+    DEADLINES,
+    DROP_DEADLINE,
+    STATEMENTS
+};
 
 static const char *const texts[STATEMENTS] = {
     [ADD] = ("INSERT INTO backlogs (task_id, generation, revision_id, next_at, run_from, until_at,"
@@ -21,9 +33,9 @@ static const char *const texts[STATEMENTS] = {
                 " ORDER BY schedule LIMIT ?2",
     [WAITING] = ("SELECT id FROM runs INDEXED BY runs_waiting_of_task"
                  " WHERE task_id = ?1 AND state = 3 AND id > ?2 ORDER BY id LIMIT ?3"),
-    [DEADLINES] =
-        ("SELECT id, deadline_at FROM runs INDEXED BY runs_deadline"
-         " WHERE state = 0 AND deadline_at IS NOT NULL ORDER BY deadline_at, id LIMIT ?1"),
+    [ADD_DEADLINE] = "INSERT INTO deadlines (at, run_id) VALUES (?1, ?2)",
+    [DEADLINES] = "SELECT run_id, at FROM deadlines ORDER BY at, run_id LIMIT ?1",
+    [DROP_DEADLINE] = "DELETE FROM deadlines WHERE at = ?1 AND run_id = ?2",
 };
 
 enum status sqlite_prepare_policies(struct sqlite *s)
@@ -137,6 +149,23 @@ enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_i
         ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
     *ret_count = count;
     return database_walked(q, status);
+}
+
+enum status sqlite_add_deadline(struct sqlite *s, const struct run *run)
+{
+    if (run->deadline_at.us <= 0 || run->state != RUN_SCHEDULED)
+        return STATUS_OK;
+    bind_int(s->policies[ADD_DEADLINE], 1, run->deadline_at.us);
+    bind_int(s->policies[ADD_DEADLINE], 2, run->id.value);
+    return database_do(&s->database, s->policies[ADD_DEADLINE]);
+}
+
+enum status sqlite_drop_deadline(struct store *store, const struct deadline *deadline)
+{
+    struct sqlite *s = sqlite_of(store);
+    bind_int(s->policies[DROP_DEADLINE], 1, deadline->at.us);
+    bind_int(s->policies[DROP_DEADLINE], 2, deadline->run.value);
+    return database_do(&s->database, s->policies[DROP_DEADLINE]);
 }
 
 enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,

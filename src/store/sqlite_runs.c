@@ -78,7 +78,7 @@ enum status sqlite_add_run(struct store *store, const struct run *run)
         books_entered(s, run->state);
     if (!run->task && run->revision_id)
         books_use(s, run->revision_id, 1);
-    return STATUS_OK;
+    return sqlite_add_deadline(s, run);
 }
 
 enum status sqlite_find_run(struct store *store, run_id id, struct run *ret)

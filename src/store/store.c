@@ -292,6 +292,11 @@ enum status store_load_deadlines(struct store *store, size_t max, struct deadlin
     return store->verbs->load_deadlines(store, max, ret, ret_count);
 }
 
+enum status store_drop_deadline(struct store *store, const struct deadline *deadline)
+{
+    return store->verbs->drop_deadline(store, deadline);
+}
+
 enum status store_newest_open(struct store *store, int64_t task, enum run_state state, run_id *ret)
 {
     return store->verbs->newest_open(store, task, state, ret);

@@ -232,9 +232,11 @@ struct deadline {
     run_id run;
     wall at;
 };
-// Runs scheduled that have a deadline, whether passed or not: the earliest first.
+// By when runs must have started, the earliest first: passed or not, and also of runs that have
+// started or ended meanwhile. A row is there until it is dropped.
 enum status store_load_deadlines(struct store *store, size_t max, struct deadline *ret,
                                  size_t *ret_count);
+enum status store_drop_deadline(struct store *store, const struct deadline *deadline);
 
 // --- backlogs: occurrences that fell into an outage and have no record yet ---
 struct backlog {

@@ -100,6 +100,7 @@ struct store_verbs {
                                         run_id *ret, size_t *ret_count);
     enum status (*load_deadlines)(struct store *store, size_t max, struct deadline *ret,
                                   size_t *ret_count);
+    enum status (*drop_deadline)(struct store *store, const struct deadline *deadline);
 
     enum status (*find_key)(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

@@ -144,6 +144,10 @@ PLANTS = {
         " SELECT max(id) + 1, 0, 6, 1, 0, 0, 1, 1, 1, 'planted' FROM runs",
     ),
     "books that lost a run": ("books", "UPDATE books SET entered = entered - 1 WHERE state = 0"),
+    "a dead letter of a run that is none": (
+        "books",
+        f"INSERT INTO dead_letters (run_id) SELECT id FROM runs WHERE id = {TICK}",
+    ),
     "a one-off is gone": ("books", f"DELETE FROM runs WHERE id = {FLAKY}"),
 }
 

@@ -77,6 +77,15 @@ static const struct {
      "SELECT count(*) FROM runs r WHERE r.task_id IS NULL AND NOT EXISTS"
      " (SELECT 1 FROM definition_uses u JOIN revisions v ON v.id = u.revision_id"
      " WHERE u.revision_id = r.revision_id)"},
+    {"failed runs that nobody handled and no dead letter tells of",
+     "SELECT count(*) FROM runs r WHERE state = 5 AND handled IS NULL AND NOT EXISTS"
+     " (SELECT 1 FROM dead_letters d WHERE d.run_id = r.id AND d.task_id IS r.task_id)"},
+    {"dead letters of runs that are none",
+     "SELECT count(*) FROM dead_letters d WHERE NOT EXISTS"
+     " (SELECT 1 FROM runs r WHERE r.id = d.run_id AND r.state = 5 AND r.handled IS NULL)"},
+    {"scheduled runs whose deadline is not known",
+     "SELECT count(*) FROM runs r WHERE state = 0 AND deadline_at IS NOT NULL AND NOT EXISTS"
+     " (SELECT 1 FROM deadlines d WHERE d.at = r.deadline_at AND d.run_id = r.id)"},
     {"runs that run and have no attempt under way",
      "SELECT count(*) FROM runs WHERE state = 2 AND attempt_started_at IS NULL"},
     {"runs that ended and have no instant of it, or the reverse",

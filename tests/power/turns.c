@@ -186,6 +186,7 @@ static struct run new_run(struct history *h)
         .trigger = TRIGGER_API,
         .scheduled_for = due,
         .due_at = due,
+        .deadline_at = {below(h, 4) ? 0 : due.us + SECOND},
         .started_at = WALL_NONE,
         .finished_at = WALL_NONE,
         .attempt_started_at = WALL_NONE,

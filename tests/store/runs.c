@@ -1,4 +1,5 @@
 // Runs: adding, finding, what falls due.
+#include "store/reader_audit.h"
 #include "suite.h"
 
 TEST(a_run_reads_back_as_it_was_added)
@@ -250,6 +251,53 @@ TEST(running_runs_come_by_id_in_pages)
     CHECK_INT(1, count);
     CHECK_INT(6, found[0].id.value);
     run_done(&found[0]);
+    store_close(store);
+}
+
+// Which the auditor counts: none of them may be lost.
+static int64_t unwatched(void)
+{
+    struct reader *reader = suite_reader();
+    struct counted_runs counted;
+    OK(reader_count_all(reader, &counted));
+    reader_close(reader);
+    return counted.unwatched;
+}
+
+TEST(deadlines_come_earliest_first_and_stay_until_they_are_dropped)
+{
+    struct store *store = suite_new();
+    struct run runs[] = {one_off(1, 1), one_off(2, 1), one_off(3, 1), one_off(4, 1), one_off(5, 1)};
+    struct deadline found[5];
+    size_t count;
+    runs[0].deadline_at = at(30);
+    runs[2].deadline_at = runs[3].deadline_at = at(20);
+    runs[4].deadline_at = at(10); // but it is over
+    runs[4].state = RUN_MISSED;
+    runs[4].finished_at = at(11);
+    add_runs(store, runs, 5);
+    BEGIN();
+    OK(store_start_run(store, runs[2].id, at(2), 1, 9)); // it is in time, and is there all the same
+    COMMIT();
+    OK(store_load_deadlines(store, 5, found, &count));
+    CHECK_INT(3, count);
+    CHECK_INT(3, found[0].run.value);
+    CHECK_INT(4, found[1].run.value);
+    CHECK_INT(1, found[2].run.value);
+    CHECK_INT(at(30).us, found[2].at.us);
+    CHECK_INT(0, unwatched());
+    BEGIN();
+    OK(store_drop_deadline(store, &found[0]));
+    COMMIT();
+    CHECK_INT(0, unwatched());
+    BEGIN();
+    OK(store_drop_deadline(store, &found[1]));
+    COMMIT();
+    CHECK_INT(1, unwatched());
+    store = suite_again(store);
+    OK(store_load_deadlines(store, 1, found, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(1, found[0].run.value);
     store_close(store);
 }
 

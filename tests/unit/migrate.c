@@ -102,14 +102,15 @@ static void check_it_serves(void)
     add_runs(store, &more, 1);
     struct reader *reader = suite_reader();
     struct books books;
-    int64_t live, counts[RUN_STATE_COUNT], undated;
+    struct counted_runs counted;
+    int64_t live;
     OK(reader_books(reader, &books));
     OK(reader_count_live(reader, &live));
-    OK(reader_count_all(reader, counts, &undated));
+    OK(reader_count_all(reader, &counted));
     CHECK_INT(OLD_RUNS + 1, books.entered[RUN_SCHEDULED]);
     CHECK_INT(live, books_live(&books));
     for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++)
-        CHECK_INT(counts[i], books.entered[i]);
+        CHECK_INT(counted.in[i], books.entered[i]);
     reader_close(reader);
     store_close(store);
     sqlite3 *db = open_raw();
