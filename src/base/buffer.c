@@ -55,7 +55,7 @@ static inline bool make_room(struct buffer *b, size_t more)
     return !b->starved;
 }
 
-char *buffer_space(struct buffer *b, size_t size)
+char *buffer_more_space(struct buffer *b, size_t size)
 {
     if (!make_room(b, size))
         return NULL;
@@ -70,13 +70,6 @@ void buffer_add(struct buffer *b, const void *bytes, size_t size)
     char *space = buffer_space(b, size);
     if (space && size)
         memcpy(space, bytes, size);
-}
-
-void buffer_byte(struct buffer *b, char c)
-{
-    char *space = buffer_space(b, 1);
-    if (space)
-        *space = c;
 }
 
 void buffer_text(struct buffer *b, const char *text)

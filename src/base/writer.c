@@ -104,15 +104,37 @@ static void escape(struct buffer *to, unsigned char c)
     buffer_format(to, "\\u%04x", c);
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+// Most texts have nothing to escape, and are copied whole.
+static bool write_plain(struct writer *w, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!is_plain((unsigned char)text[i]))
+            return false;
+    char *space = space_for_value(w, size + 2);
+    if (!space)
+        return true;
+    *space = '"';
+    memcpy(space + 1, text, size);
+    space[1 + size] = '"';
+    return true;
+}
+
 void writer_text_sized(struct writer *w, const char *text, size_t size)
 {
+    if (write_plain(w, text, size))
+        return;
     before_value(w);
     buffer_byte(w->to, '"');
     const unsigned char *s = (const unsigned char *)text;
     size_t plain = 0; // start of the stretch not yet copied
     for (size_t i = 0; i < size;) {
         unsigned char c = s[i];
-        if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') {
+        if (is_plain(c)) {
             i++;
             continue;
         }
