@@ -64,9 +64,11 @@ static uint64_t rate_key_of(const struct task *task)
     return key ? hash_bytes(key, strlen(key)) : 0;
 }
 
-// What started under the key before this process began. A clock that was set back meanwhile would
-// put starts into the future, and close the key for longer than its window.
-static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
+// What started under the key before this process began; `as`: under this rule, whichever it was
+// (NULL: its own). A clock that was set back meanwhile would put starts into the future, and close
+// the key for longer than its window.
+static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key,
+                                 const struct rate_rule *as)
 {
     struct store_start_row *rows = memory_array(RATE_LIMIT_MOST, sizeof *rows);
     struct key_rate *rate = NULL;
@@ -76,7 +78,7 @@ static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
         rate = memory_new(sizeof *rate);
         for (size_t i = 0; i < count; i++) {
             wall at = rows[i].at.us < now.us ? rows[i].at : now;
-            rate_add(&rate->rate, (struct rate_rule){rows[i].most, rows[i].per_us}, at);
+            rate_add(&rate->rate, as ? *as : (struct rate_rule){rows[i].most, rows[i].per_us}, at);
         }
         rate->started = STARTS_BETWEEN_TRIMS; // what is past goes with the next start
         map_put(&s->limits.keys, key, rate);
@@ -88,7 +90,7 @@ static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
 static struct key_rate *key_rate_at(struct scheduler *s, wall now, uint64_t key)
 {
     struct key_rate *rate = map_get(&s->limits.keys, key);
-    return rate ? rate : load_key(s, now, key);
+    return rate ? rate : load_key(s, now, key, NULL);
 }
 
 // --- strands ---
@@ -229,21 +231,21 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
 }
 
 // The row of every start goes to the store in the turn of the start itself.
-static void record_start(struct scheduler *s, wall at, const struct run *run, struct strand *strand)
+static void record_start(struct scheduler *s, wall at, const struct run *run, uint64_t key,
+                         struct key_rate *rate, struct rate_rule rule)
 {
-    struct key_rate *rate = strand->rate;
     struct store_start_row row = {.run = run->id,
                                   .attempt = run->attempts + 1,
                                   .at = at,
-                                  .most = strand->rule.limit,
-                                  .per_us = strand->rule.per_us};
-    rate_add(&rate->rate, strand->rule, at);
-    if (!went_well(s, store_add_start(s->store, strand->rate_key, &row)))
+                                  .most = rule.limit,
+                                  .per_us = rule.per_us};
+    rate_add(&rate->rate, rule, at);
+    if (!went_well(s, store_add_start(s->store, key, &row)))
         return;
     if (++rate->started < STARTS_BETWEEN_TRIMS)
         return;
     rate->started = 0;
-    went_well(s, store_trim_starts(s->store, strand->rate_key, rate_oldest(&rate->rate, at)));
+    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at)));
 }
 
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task)
@@ -255,7 +257,39 @@ void limits_started(struct scheduler *s, wall at, const struct run *run, const s
         return;
     strand->running++;
     if (strand->rate)
-        record_start(s, at, run, strand);
+        record_start(s, at, run, strand->rate_key, strand->rate, strand->rule);
+}
+
+// --- the rates of queues ---
+
+// No key of a task: those are hashes of one text.
+static uint64_t queue_rate_key(uint64_t lane)
+{
+    uint64_t parts[] = {lane, LANE_QUEUE};
+    return hash_bytes(parts, sizeof parts);
+}
+
+// What started under an older configuration counts as started under this one.
+static struct key_rate *queue_rate(struct scheduler *s, wall at, uint64_t key,
+                                   const struct rate_rule *rule)
+{
+    struct key_rate *rate = map_get(&s->limits.keys, key);
+    return rate ? rate : load_key(s, at, key, rule);
+}
+
+wall limits_queue_opens(struct scheduler *s, wall at, uint64_t lane, struct rate_rule rule)
+{
+    struct key_rate *rate = queue_rate(s, at, queue_rate_key(lane), &rule);
+    return rate ? rate_opens_at(&rate->rate, rule, at) : WALL_NEVER;
+}
+
+void limits_queue_started(struct scheduler *s, wall at, const struct run *run, uint64_t lane,
+                          struct rate_rule rule)
+{
+    uint64_t key = queue_rate_key(lane);
+    struct key_rate *rate = queue_rate(s, at, key, &rule);
+    if (rate)
+        record_start(s, at, run, key, rate, rule);
 }
 
 // --- what comes back ---
