@@ -160,6 +160,9 @@ struct task {
                    // "command", or of the queue's name with LANE_QUEUE set
 };
 
+// The number of the rate limit's key; 0 for a one-off that names none.
+uint64_t task_rate_key(const struct task *task);
+
 struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine
 

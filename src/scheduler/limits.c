@@ -2,7 +2,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "scheduler/state.h"
@@ -58,12 +57,6 @@ void limits_done(struct limits *limits)
 
 // --- keys ---
 
-static uint64_t rate_key_of(const struct task *task)
-{
-    const char *key = task->rate_limit.key ? task->rate_limit.key : task->name;
-    return key ? hash_bytes(key, strlen(key)) : 0;
-}
-
 // What started under the key before this process began; `as`: under this rule, whichever it was
 // (NULL: its own). A clock that was set back meanwhile would put starts into the future, and close
 // the key for longer than its window.
@@ -108,7 +101,7 @@ static void leave_rate(struct strand *strand)
 static void adopt(struct scheduler *s, wall now, struct strand *strand, const struct task *task)
 {
     bool limited = task->rate_limit.limit != 0;
-    uint64_t key = limited ? rate_key_of(task) : 0;
+    uint64_t key = limited ? task_rate_key(task) : 0;
     strand->lane = task->lane;
     strand->max_running = strand->task ? task->max_running : 0;
     strand->rule = (struct rate_rule){task->rate_limit.limit, task->rate_limit.per_us};
@@ -127,7 +120,7 @@ static uint64_t strand_key(int64_t task, const struct task *definition)
 {
     if (task)
         return (uint64_t)task;
-    uint64_t parts[] = {definition->lane, rate_key_of(definition)};
+    uint64_t parts[] = {definition->lane, task_rate_key(definition)};
     return hash_bytes(parts, sizeof parts) | UINT64_C(1) << 63; // no row of a task
 }
 
@@ -457,8 +450,8 @@ static void change_rule(struct scheduler *s, wall now, const struct task *before
 {
     struct rate_rule from = {before->rate_limit.limit, before->rate_limit.per_us},
                      to = {after->rate_limit.limit, after->rate_limit.per_us};
-    uint64_t key = rate_key_of(after);
-    if (!from.limit || !to.limit || rate_key_of(before) != key ||
+    uint64_t key = task_rate_key(after);
+    if (!from.limit || !to.limit || task_rate_key(before) != key ||
         (from.limit == to.limit && from.per_us == to.per_us))
         return;
     struct key_rate *rate = key_rate_at(s, now, key);
