@@ -82,6 +82,8 @@ enum status reader_oldest_dead(struct reader *reader, const struct dead_filter *
 // How many there are; stops counting at `most`.
 enum status reader_count_dead(struct reader *reader, const struct dead_filter *filter, size_t most,
                               size_t *ret);
+// The same of all of them, quickly.
+enum status reader_count_open_dead(struct reader *reader, size_t most, size_t *ret);
 
 // Over the newest finished attempts of a task, at most `newest` (1 to 1,000).
 enum status reader_task_figures(struct reader *reader, int64_t task, size_t newest,

@@ -5,7 +5,7 @@
 
 #include "store/sqlite.h"
 
-enum { ADD, MOVE, DROP, GIVE_UP, LOAD, CURSORS, WAITING, DEADLINES, STATEMENTS };
+enum { ADD, MOVE, DROP, GIVE_UP, LOAD, CURSORS, WAITING, WAITING_NOTICES, DEADLINES, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [ADD] = ("INSERT INTO backlogs (task_id, generation, revision_id, next_at, run_from, until_at,"
@@ -21,6 +21,10 @@ static const char *const texts[STATEMENTS] = {
                 " ORDER BY schedule LIMIT ?2",
     [WAITING] = ("SELECT id FROM runs INDEXED BY runs_waiting_of_task"
                  " WHERE task_id = ?1 AND state = 3 AND id > ?2 ORDER BY id LIMIT ?3"),
+    // Few runs are between two attempts, and notices are among them only while one fails.
+    [WAITING_NOTICES] = ("SELECT id FROM runs INDEXED BY runs_by_state"
+                         " WHERE state >= 2 AND state <> 4 AND state = 3 AND id > ?1"
+                         " AND trigger = 5 ORDER BY id LIMIT ?2"),
     [DEADLINES] =
         ("SELECT id, deadline_at FROM runs INDEXED BY runs_deadline"
          " WHERE state = 0 AND deadline_at IS NOT NULL ORDER BY deadline_at, id LIMIT ?1"),
@@ -133,6 +137,21 @@ enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_i
     bind_int(q, 1, task);
     bind_int(q, 2, after.value);
     bind_int(q, 3, (int64_t)max);
+    while ((status = database_step(&s->database, q)) == STATUS_OK)
+        ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
+    *ret_count = count;
+    return database_walked(q, status);
+}
+
+enum status sqlite_load_waiting_notices(struct store *store, run_id after, size_t max, run_id *ret,
+                                        size_t *ret_count)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->policies[WAITING_NOTICES];
+    size_t count = 0;
+    enum status status;
+    bind_int(q, 1, after.value);
+    bind_int(q, 2, (int64_t)max);
     while ((status = database_step(&s->database, q)) == STATUS_OK)
         ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
     *ret_count = count;
