@@ -67,8 +67,10 @@ enum completion { COMPLETION_RESPONSE, COMPLETION_CALLBACK };
 
 enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
 
+#define ATTEMPTS_PLAIN 3
+
 struct retry {
-    int max_attempts;     // 1..100; 3 where not said
+    int max_attempts;     // 1..100; ATTEMPTS_PLAIN where not said
     enum backoff backoff; // exponential where not said
     int64_t initial_us;   // 5s where not said
     int64_t max_us;       // 10m where not said
