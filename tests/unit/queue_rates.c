@@ -12,9 +12,16 @@ static void limit_emails(struct queue_limit *limit, int most, int64_t per_us)
     start();
 }
 
+static void step_the_clock(int64_t step_us)
+{
+    now.us += step_us;
+    ahead_us += step_us;
+    CHECK_INT(STATUS_OK, scheduler_clock_stepped(scheduler, now, step_us));
+}
+
 static int taken(int max)
 {
-    struct message *m = poll_for("emails", max, 0, HOUR);
+    struct message *m = poll_for("emails", max, 0, DAY);
     int count = (int)m->lease_count;
     message_free(m);
     return count;
@@ -74,9 +81,7 @@ TEST(a_rate_of_a_queue_goes_on_as_if_the_clock_had_not_been_set)
         pass(2 * HOUR); // so that both are due by any clock
         CHECK_INT(1, taken(10));
         struct message *m = poll_for("emails", 10, 2 * MINUTE, HOUR);
-        now.us += steps[i];
-        ahead_us += steps[i];
-        CHECK_INT(STATUS_OK, scheduler_clock_stepped(scheduler, now, steps[i]));
+        step_the_clock(steps[i]);
         pass(MINUTE - 1);
         CHECK_INT(0, m->lease_count);
         pass(1);
@@ -103,6 +108,60 @@ TEST(the_rates_of_a_queue_and_of_a_task_with_its_name_are_two)
     pass(40 * SECOND);
     CHECK_INT(1, taken(10));
     end_world();
+}
+
+// --- at random, against a model that knows only when runs were handed out ---
+
+#define STEPS 200
+#define SEEDS 12
+
+static int64_t handed[3 * STEPS]; // by the steady clock
+static int handed_count, due_count;
+
+static void take_some(const struct queue_limit *limit, int max)
+{
+    int64_t t = now.us - ahead_us;
+    int room = limit->rate.limit;
+    for (int i = 0; i < handed_count; i++)
+        room -= handed[i] > t - limit->rate.per_us;
+    int wanted = max < room ? max : room;
+    wanted = wanted < due_count ? wanted : due_count;
+    CHECK_INT(wanted, taken(max));
+    due_count -= wanted;
+    for (int i = 0; i < wanted; i++)
+        handed[handed_count++] = t;
+}
+
+static void play(uint64_t seed)
+{
+    struct queue_limit limit;
+    struct random chance;
+    begin_random_world(seed, &chance);
+    limit_emails(&limit, 1 + (int)random_below(&chance, 5), MINUTE);
+    step_the_clock(2 * DAY); // so that what is due stays so when the clock is set back
+    handed_count = due_count = 0;
+    for (int i = 0; i < STEPS; i++) {
+        int what = (int)random_below(&chance, 12);
+        if (what < 4) {
+            ask(NULL, MAIL "}", (wall){T0});
+            due_count++;
+        } else if (what < 8) {
+            take_some(&limit, 1 + (int)random_below(&chance, 3));
+        } else if (what < 10) {
+            pass(random_below(&chance, 20 * SECOND));
+        } else if (what < 11) {
+            outage(random_below(&chance, 2) ? 0 : random_below(&chance, 30 * SECOND));
+        } else {
+            step_the_clock(random_below(&chance, 10 * MINUTE) - 5 * MINUTE);
+        }
+    }
+    end_world();
+}
+
+TEST(whatever_happens_a_queue_hands_out_what_its_rate_allows_and_no_more)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+        play(seed);
 }
 
 TESTS_MAIN
