@@ -4,7 +4,7 @@
 #include "api/handlers.h"
 #include "api/request.h"
 
-#define DEAD_MOST 1000000 // 60 ms of counting, by the index alone
+#define DEAD_MOST 1000000 // some tens of milliseconds of counting
 
 void metrics_get(struct request *r)
 {
