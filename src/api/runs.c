@@ -1,11 +1,11 @@
 // /v1/runs: create one, list, read, cancel, retry.
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/cursor.h"
 #include "api/handlers.h"
 #include "api/query.h"
+#include "api/waits.h"
 #include "api/wish.h"
 #include "base/memory.h"
 
@@ -85,28 +85,6 @@ void runs_list(struct request *r)
     free(runs);
 }
 
-// Why a due run has not started, where that is its endpoint. What a task's limits hold back is not
-// known here.
-static void explain_wait(struct request *r, struct run *run)
-{
-    char until[MOMENT_TEXT] = "", why[300];
-    if (run->reason || run_state_at(run->state, run->due_at, r->now) != RUN_DUE)
-        return;
-    struct pulse_values pulse = pulse_read(r->service->pulse);
-    for (int i = 0; i < pulse.down_count; i++) {
-        const struct pulse_down *down = &pulse.down[i];
-        if (down->lane != run->lane)
-            continue;
-        if (wall_is_set(down->until))
-            wall_format(down->until, until);
-        snprintf(why, sizeof why, "waits: %s is taken to be down%s%s", down->endpoint,
-                 wall_is_set(down->until) ? "; the next attempt may go at " : "",
-                 wall_is_set(down->until) ? until : "");
-        run->reason = memory_text(why);
-        return;
-    }
-}
-
 void run_get(struct request *r)
 {
     run_id id;
@@ -121,7 +99,7 @@ void run_get(struct request *r)
     }
     struct attempt *attempts = NULL;
     size_t count = 0;
-    explain_wait(r, &run);
+    waits_explain(r, reader, &run);
     status = reader_list_attempts(reader, id, &attempts, &count);
     if (status == STATUS_OK) {
         struct attempt none; // a run without attempts shows an empty list, not none at all

@@ -6,8 +6,13 @@
 const struct option_rule queues_options[] = {{0}};
 
 static const struct column columns[] = {
-    {"QUEUE", .least = 12},     {"DUE", .right = true},       {"OLDEST", .right = true},
-    {"RUNNING", .right = true}, {"SCHEDULED", .right = true}, {"WORKERS WAITING", .right = true},
+    {"QUEUE", .least = 12},
+    {"DUE", .right = true},
+    {"OLDEST", .right = true},
+    {"RUNNING", .right = true},
+    {"RATE", .right = true},
+    {"SCHEDULED", .right = true},
+    {"WORKERS WAITING", .right = true},
 };
 
 static void add_number(struct table *table, enum colour colour, int64_t n)
@@ -29,6 +34,19 @@ static void add_running(struct table *table, const json_t *queue)
                    (long long)most);
 }
 
+// "100 in 1m", and whether it lets another start now.
+static void add_rate(struct table *table, const struct screen *screen, const json_t *queue)
+{
+    const json_t *rate = json_object_get(queue, "rate_limit");
+    const char *per = field_text(rate, "per");
+    wall opens = field_moment(queue, "opens_at");
+    if (!per)
+        table_text(table, PLAIN, "-");
+    else
+        table_cell(table, wall_is_set(opens) && opens.us > screen->now.us ? YELLOW : PLAIN,
+                   "%lld in %s", (long long)field_int(rate, "limit"), per);
+}
+
 static void add_queue(struct table *table, const struct screen *screen, const json_t *queue)
 {
     const char *name = field_text(queue, "name");
@@ -41,6 +59,7 @@ static void add_queue(struct table *table, const struct screen *screen, const js
     add_number(table, due > 0 && waiting == 0 ? YELLOW : PLAIN, due);
     table_text(table, PLAIN, ago);
     add_running(table, queue);
+    add_rate(table, screen, queue);
     add_number(table, PLAIN, field_int(queue, "scheduled"));
     add_number(table, PLAIN, waiting);
 }

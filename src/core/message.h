@@ -124,6 +124,7 @@ struct message {
     size_t run_count;
     bool by_filter; // found by a filter: what does not fit any more is passed over
     size_t left;    // how many more the filter matches
+    size_t dead;    // MESSAGE_METRICS: how many dead letters are open
     struct checkin checkin;
 
     struct attempt attempt; // MESSAGE_REPORT

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "core/notify.h"
 #include "core/target.h"
 #include "core/task_definition.h"
@@ -41,6 +42,12 @@ void task_clear(struct task *task)
     free(task->rate_limit.key);
     notify_done(&task->notify);
     free(task->signing_secret);
+}
+
+uint64_t task_rate_key(const struct task *task)
+{
+    const char *key = task->rate_limit.key ? task->rate_limit.key : task->name;
+    return key ? hash_bytes(key, strlen(key)) : 0;
 }
 
 static bool name_letter(char c)

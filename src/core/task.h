@@ -67,8 +67,10 @@ enum completion { COMPLETION_RESPONSE, COMPLETION_CALLBACK };
 
 enum backoff { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED };
 
+#define ATTEMPTS_PLAIN 3
+
 struct retry {
-    int max_attempts;     // 1..100; 3 where not said
+    int max_attempts;     // 1..100; ATTEMPTS_PLAIN where not said
     enum backoff backoff; // exponential where not said
     int64_t initial_us;   // 5s where not said
     int64_t max_us;       // 10m where not said
@@ -159,6 +161,9 @@ struct task {
     uint64_t lane; // runs of one lane share an endpoint: a hash of scheme, host and port, or of
                    // "command", or of the queue's name with LANE_QUEUE set
 };
+
+// The number of the rate limit's key; 0 for a one-off that names none.
+uint64_t task_rate_key(const struct task *task);
 
 struct task *task_hold(struct task *task); // one more reference
 void task_drop(struct task *task);         // NULL is fine

@@ -15,7 +15,7 @@
 
 const struct task task_plain = {
     .timeout_us = 30 * SECOND,
-    .retry = {.max_attempts = 3,
+    .retry = {.max_attempts = ATTEMPTS_PLAIN,
               .backoff = BACKOFF_EXPONENTIAL,
               .initial_us = 5 * SECOND,
               .max_us = 10 * MINUTE},

@@ -2,10 +2,13 @@
 
 #define CHUNK 2000
 
-void due_init(struct due *due, int64_t horizon_us, size_t limit)
+void due_init(struct due *due, int64_t horizon_us, size_t limit, struct map *notices)
 {
-    *due = (struct due){
-        .edge = WALL_NONE, .covered = WALL_NONE, .horizon_us = horizon_us, .limit = limit};
+    *due = (struct due){.edge = WALL_NONE,
+                        .covered = WALL_NONE,
+                        .horizon_us = horizon_us,
+                        .limit = limit,
+                        .notices = notices};
 }
 
 void due_done(struct due *due)
@@ -109,8 +112,11 @@ enum status due_load(struct due *due, struct store *store, wall now)
     enum status status = store_load_due(store, due->edge, due->edge_id, until, CHUNK, rows, &count);
     if (status != STATUS_OK)
         return status;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         hold(due, &rows[i]);
+        if (rows[i].notice)
+            map_put(due->notices, (uint64_t)rows[i].run.value, due);
+    }
     if (count) {
         due->edge = rows[count - 1].due_at;
         due->edge_id = rows[count - 1].run;

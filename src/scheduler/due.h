@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/heap.h"
+#include "base/map.h"
 #include "store/store.h"
 
 struct due {
@@ -22,9 +23,10 @@ struct due {
     wall covered; // nothing between the edge and this instant is left in the store
     int64_t horizon_us;
     size_t limit;
+    struct map *notices; // the caller's: run -> anything, of the notices among them
 };
 
-void due_init(struct due *due, int64_t horizon_us, size_t limit);
+void due_init(struct due *due, int64_t horizon_us, size_t limit, struct map *notices);
 void due_done(struct due *due);
 
 // Remembers a run just written to the store, if it lies within what is loaded.

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "core/message.h"
 #include "core/run.h"
+#include "scheduler/rate.h"
 #include "store/store.h"
 
 struct scheduler;
@@ -48,6 +49,7 @@ struct queue { // one that workers wait at
     char *name;
     uint64_t lane;
     int max_running;              // 0: no limit
+    struct rate_rule rate;        // limit 0: none
     struct message *first, *last; // their messages, linked by letter.next; the longest wait first
     size_t waiting;
 };
@@ -57,6 +59,7 @@ struct queues {
     size_t waiting;          // polls in all
     steady expires;          // no poll's wait ends before this
     wall early;              // something is due then for one that waits; WALL_NEVER
+    wall opens;              // a rate lets something start then for one that waits; WALL_NEVER
     bool again;              // a turn was too short to hand out everything
     struct handing *handing; // the poll that is being served
 };

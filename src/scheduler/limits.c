@@ -2,7 +2,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "scheduler/state.h"
@@ -59,15 +58,11 @@ void limits_done(struct limits *limits)
 
 // --- keys ---
 
-static uint64_t rate_key_of(const struct task *task)
-{
-    const char *key = task->rate_limit.key ? task->rate_limit.key : task->name;
-    return key ? hash_bytes(key, strlen(key)) : 0;
-}
-
-// What started under the key before this process began. A clock that was set back meanwhile would
-// put starts into the future, and close the key for longer than its window.
-static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
+// What started under the key before this process began; `as`: under this rule, whichever it was
+// (NULL: its own). A clock that was set back meanwhile would put starts into the future, and close
+// the key for longer than its window.
+static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key,
+                                 const struct rate_rule *as)
 {
     struct store_start_row *rows = memory_array(RATE_LIMIT_MOST, sizeof *rows);
     struct key_rate *rate = NULL;
@@ -77,7 +72,7 @@ static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
         rate = memory_new(sizeof *rate);
         for (size_t i = 0; i < count; i++) {
             wall at = rows[i].at.us < now.us ? rows[i].at : now;
-            rate_add(&rate->rate, (struct rate_rule){rows[i].most, rows[i].per_us}, at);
+            rate_add(&rate->rate, as ? *as : (struct rate_rule){rows[i].most, rows[i].per_us}, at);
         }
         rate->started = STARTS_BETWEEN_TRIMS; // what is past goes with the next start
         map_put(&s->limits.keys, key, rate);
@@ -89,7 +84,7 @@ static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key)
 static struct key_rate *key_rate_at(struct scheduler *s, wall now, uint64_t key)
 {
     struct key_rate *rate = map_get(&s->limits.keys, key);
-    return rate ? rate : load_key(s, now, key);
+    return rate ? rate : load_key(s, now, key, NULL);
 }
 
 // --- strands ---
@@ -107,7 +102,7 @@ static void leave_rate(struct strand *strand)
 static void adopt(struct scheduler *s, wall now, struct strand *strand, const struct task *task)
 {
     bool limited = task->rate_limit.limit != 0;
-    uint64_t key = limited ? rate_key_of(task) : 0;
+    uint64_t key = limited ? task_rate_key(task) : 0;
     strand->lane = task->lane;
     strand->max_running = strand->task ? task->max_running : 0;
     strand->rule = (struct rate_rule){task->rate_limit.limit, task->rate_limit.per_us};
@@ -128,7 +123,7 @@ static uint64_t strand_key(int64_t task, const struct task *definition)
         return (uint64_t)task;
     // Those that share a key and say another limit wait in a line of their own.
     const struct rate_limit *rate = &definition->rate_limit;
-    uint64_t parts[] = {definition->lane, rate_key_of(definition), (uint64_t)rate->limit,
+    uint64_t parts[] = {definition->lane, task_rate_key(definition), (uint64_t)rate->limit,
                         (uint64_t)rate->per_us};
     return hash_bytes(parts, sizeof parts) | UINT64_C(1) << 63; // no row of a task
 }
@@ -236,21 +231,21 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
 }
 
 // The row of every start goes to the store in the turn of the start itself.
-static void record_start(struct scheduler *s, wall at, const struct run *run, struct strand *strand)
+static void record_start(struct scheduler *s, wall at, const struct run *run, uint64_t key,
+                         struct key_rate *rate, struct rate_rule rule)
 {
-    struct key_rate *rate = strand->rate;
     struct store_start_row row = {.run = run->id,
                                   .attempt = run->attempts + 1,
                                   .at = at,
-                                  .most = strand->rule.limit,
-                                  .per_us = strand->rule.per_us};
-    rate_add(&rate->rate, strand->rule, at);
-    if (!went_well(s, store_add_start(s->store, strand->rate_key, &row)))
+                                  .most = rule.limit,
+                                  .per_us = rule.per_us};
+    rate_add(&rate->rate, rule, at);
+    if (!went_well(s, store_add_start(s->store, key, &row)))
         return;
     if (++rate->started < STARTS_BETWEEN_TRIMS)
         return;
     rate->started = 0;
-    went_well(s, store_trim_starts(s->store, strand->rate_key, rate_oldest(&rate->rate, at)));
+    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at)));
 }
 
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task)
@@ -262,7 +257,39 @@ void limits_started(struct scheduler *s, wall at, const struct run *run, const s
         return;
     strand->running++;
     if (strand->rate)
-        record_start(s, at, run, strand);
+        record_start(s, at, run, strand->rate_key, strand->rate, strand->rule);
+}
+
+// --- the rates of queues ---
+
+// No key of a task: those are hashes of one text.
+static uint64_t queue_rate_key(uint64_t lane)
+{
+    uint64_t parts[] = {lane, LANE_QUEUE};
+    return hash_bytes(parts, sizeof parts);
+}
+
+// What started under an older configuration counts as started under this one.
+static struct key_rate *queue_rate(struct scheduler *s, wall at, uint64_t key,
+                                   const struct rate_rule *rule)
+{
+    struct key_rate *rate = map_get(&s->limits.keys, key);
+    return rate ? rate : load_key(s, at, key, rule);
+}
+
+wall limits_queue_opens(struct scheduler *s, wall at, uint64_t lane, struct rate_rule rule)
+{
+    struct key_rate *rate = queue_rate(s, at, queue_rate_key(lane), &rule);
+    return rate ? rate_opens_at(&rate->rate, rule, at) : WALL_NEVER;
+}
+
+void limits_queue_started(struct scheduler *s, wall at, const struct run *run, uint64_t lane,
+                          struct rate_rule rule)
+{
+    uint64_t key = queue_rate_key(lane);
+    struct key_rate *rate = queue_rate(s, at, key, &rule);
+    if (rate)
+        record_start(s, at, run, key, rate, rule);
 }
 
 // --- what comes back ---
@@ -447,8 +474,8 @@ static void change_rule(struct scheduler *s, wall now, const struct task *before
 {
     struct rate_rule from = {before->rate_limit.limit, before->rate_limit.per_us},
                      to = {after->rate_limit.limit, after->rate_limit.per_us};
-    uint64_t key = rate_key_of(after);
-    if (!from.limit || !to.limit || rate_key_of(before) != key ||
+    uint64_t key = task_rate_key(after);
+    if (!from.limit || !to.limit || task_rate_key(before) != key ||
         (from.limit == to.limit && from.per_us == to.per_us))
         return;
     struct key_rate *rate = key_rate_at(s, now, key);

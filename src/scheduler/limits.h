@@ -9,6 +9,9 @@
  * come to their claim that way; where strands share a key, the most urgent of all their runs go
  * first.
  *
+ * A queue may have a rate too, by the configuration. Its runs wait in its lane as for a worker, not
+ * here: pull.c asks before it takes one.
+ *
  * What runs is counted from the flights, anew in every turn; what has started is read from the
  * store the first time a key is used, so that a rate limit holds over a restart. Parked runs are
  * hints like all that is due: the store has them.
@@ -50,6 +53,12 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
                 bool released);
 // It has started.
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task);
+
+// The rate of a queue: the next instant, `at` or later, at which one more of its runs may start.
+// WALL_NEVER where the store has failed.
+wall limits_queue_opens(struct scheduler *s, wall at, uint64_t lane, struct rate_rule rule);
+void limits_queue_started(struct scheduler *s, wall at, const struct run *run, uint64_t lane,
+                          struct rate_rule rule);
 
 // The task has a new definition, which counts at once.
 void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,

@@ -157,6 +157,11 @@ void answer_metrics(struct scheduler *s, wall now, struct message *m)
     single(to, "punctual_waiting_to_catch_up", "gauge",
            "Runs that fell into an outage and wait for their start.",
            (double)s->due.catch_up.count);
+    single(to, "punctual_dead_letters", "gauge",
+           "Failed runs that nobody has dealt with; counted up to a million.", (double)m->dead);
+    single(to, "punctual_notices_pending", "gauge",
+           "Notices that are made and not delivered yet, nor given up.",
+           (double)s->notices_pending.count);
     single(to, "punctual_due_held", "gauge", "Runs held in the due index.",
            (double)s->due.heap.count);
     single(to, "punctual_lag_seconds", "gauge",

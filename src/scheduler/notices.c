@@ -122,6 +122,23 @@ enum status load_notices(struct scheduler *s)
     return STATUS_OK;
 }
 
+// Those that are due come with all that is due (due.c).
+enum status load_waiting_notices(struct scheduler *s)
+{
+    run_id runs[CHUNK], after = {0};
+    size_t count = CHUNK;
+    while (count == CHUNK) {
+        enum status status = store_load_waiting_notices(s->store, after, CHUNK, runs, &count);
+        if (status != STATUS_OK)
+            return status;
+        for (size_t i = 0; i < count; i++)
+            map_put(&s->notices_pending, (uint64_t)runs[i].value, s);
+        if (count)
+            after = runs[count - 1];
+    }
+    return STATUS_OK;
+}
+
 void notices_done(struct scheduler *s)
 {
     uint64_t key;
@@ -131,6 +148,7 @@ void notices_done(struct scheduler *s)
         free(value);
     }
     map_done(&s->tellers);
+    map_done(&s->notices_pending);
     heap_done(&s->notices_due);
 }
 
@@ -314,8 +332,10 @@ static void send_notice(struct scheduler *s, wall now, struct task *task, struct
     enum status status = known_definition_row(&s->known, task, now, &run.revision_id);
     if (status == STATUS_OK)
         status = add_run(s, &run);
-    if (went_well(s, status))
-        note_run(s, &(struct event_run){NULL, run.id, RUN_SCHEDULED, now, NULL, WALL_NONE}, 0);
+    if (!went_well(s, status))
+        return;
+    map_put(&s->notices_pending, (uint64_t)run.id.value, s);
+    note_run(s, &(struct event_run){NULL, run.id, RUN_SCHEDULED, now, NULL, WALL_NONE}, 0);
 }
 
 static void tell(struct scheduler *s, wall now, const char *type, const struct known_task *known,

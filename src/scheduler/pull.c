@@ -13,18 +13,20 @@
 // The poll that is being served.
 struct handing {
     struct message *message;
+    struct queue *queue;
     struct writer w;
     bool held; // what comes first is not due for a moment yet
 };
 
 // --- queues and polls ---
 
-static int max_running(const struct scheduler *s, const char *name)
+static const struct queue_limit *limit_of(const struct scheduler *s, const char *name)
 {
+    static const struct queue_limit none;
     for (size_t i = 0; i < s->options.queue_count; i++)
         if (strcmp(s->options.queues[i].name, name) == 0)
-            return s->options.queues[i].max_running;
-    return 0;
+            return &s->options.queues[i];
+    return &none;
 }
 
 static struct queue *queue_at(struct scheduler *s, const char *name)
@@ -35,7 +37,9 @@ static struct queue *queue_at(struct scheduler *s, const char *name)
         queue = memory_new(sizeof *queue);
         queue->name = memory_text(name);
         queue->lane = lane;
-        queue->max_running = max_running(s, name);
+        const struct queue_limit *limit = limit_of(s, name);
+        queue->max_running = limit->max_running;
+        queue->rate = limit->rate;
         map_put(&s->queues.by_lane, lane, queue);
     }
     return queue;
@@ -138,6 +142,7 @@ static void write_handed(struct writer *w, const struct run *run, const struct f
 void hand_out(struct scheduler *s, wall now, const struct run *run, struct flight *flight)
 {
     struct message *m = s->queues.handing->message;
+    struct queue *queue = s->queues.handing->queue;
     struct lease *lease = memory_new(sizeof *lease);
     steady t = steady_at(s, now);
     int64_t timeout_us = flight->task->timeout_us;
@@ -160,6 +165,8 @@ void hand_out(struct scheduler *s, wall now, const struct run *run, struct fligh
     attempt_init(&row->attempt);
     row->attempt.run = run->id;
     row->attempt.fence = flight->fence;
+    if (queue->rate.limit)
+        limits_queue_started(s, now, run, queue->lane, queue->rate);
 }
 
 void hold_back(struct scheduler *s, const struct run *run, uint64_t lane)
@@ -170,9 +177,20 @@ void hold_back(struct scheduler *s, const struct run *run, uint64_t lane)
         s->queues.early = run->due_at;
 }
 
-static bool has_room(const struct scheduler *s, const struct queue *queue)
+static bool is_full(const struct scheduler *s, const struct queue *queue)
 {
-    return !queue->max_running || lane_running(&s->lanes, queue->lane) < queue->max_running;
+    return queue->max_running && lane_running(&s->lanes, queue->lane) >= queue->max_running;
+}
+
+// When its rate lets one more start: now, or later.
+static wall opens_at(struct scheduler *s, wall now, const struct queue *queue)
+{
+    return queue->rate.limit ? limits_queue_opens(s, now, queue->lane, queue->rate) : now;
+}
+
+static bool has_room(struct scheduler *s, wall now, const struct queue *queue)
+{
+    return !is_full(s, queue) && opens_at(s, now, queue).us <= now.us;
 }
 
 // As much as it wants and there is. The poll stays where it is.
@@ -183,7 +201,7 @@ static void fill(struct scheduler *s, wall now, struct queue *queue, struct hand
     wall until = wall_plus(now, s->options.claim_ahead_us);
     run_id run;
     while (!s->broken && !handing->held && *budget > 0 && m->lease_count < (size_t)m->lease.max &&
-           m->reply.body.size < ANSWER_BYTES && has_room(s, queue) &&
+           m->reply.body.size < ANSWER_BYTES && has_room(s, now, queue) &&
            lane_take(&s->lanes, queue->lane, &run)) {
         --*budget;
         start_run(s, now, until, run, queue->lane);
@@ -194,7 +212,7 @@ static void fill(struct scheduler *s, wall now, struct queue *queue, struct hand
 static bool serve_first(struct scheduler *s, wall now, struct queue *queue, int *budget)
 {
     struct message *m = queue->first;
-    struct handing handing = {.message = m, .w = writer_on(&m->reply.body)};
+    struct handing handing = {.message = m, .queue = queue, .w = writer_on(&m->reply.body)};
     s->queues.handing = &handing;
     if (!m->leases)
         m->leases = memory_array((size_t)m->lease.max, sizeof *m->leases);
@@ -217,10 +235,15 @@ static bool serve_first(struct scheduler *s, wall now, struct queue *queue, int 
 static void serve_queue(struct scheduler *s, wall now, struct queue *queue, int *budget)
 {
     while (queue->first && !s->broken && lane_has_ready(&s->lanes, queue->lane) &&
-           has_room(s, queue) && serve_first(s, now, queue, budget))
+           has_room(s, now, queue) && serve_first(s, now, queue, budget))
         ;
     if (*budget <= 0 && queue->first)
         s->queues.again = true;
+    if (!queue->first || s->broken || is_full(s, queue) || !lane_has_ready(&s->lanes, queue->lane))
+        return;
+    wall opens = opens_at(s, now, queue);
+    if (opens.us > now.us && opens.us < s->queues.opens.us)
+        s->queues.opens = opens;
 }
 
 // Those whose wait is over are answered empty; all of them, when the server stops.
@@ -258,7 +281,7 @@ void hand_out_runs(struct scheduler *s, wall now)
     void *value;
     bool look = s->stopping || queues->expires.us <= t.us;
     queues->again = false;
-    queues->early = WALL_NEVER;
+    queues->early = queues->opens = WALL_NEVER;
     if (look)
         queues->expires = (steady){INT64_MAX};
     for (size_t at = 0; map_each(&queues->by_lane, &at, &key, &value);) {
@@ -291,8 +314,9 @@ wall pull_next(const struct scheduler *s, wall now)
         return WALL_NEVER;
     if (s->stopping || queues->again)
         return now;
-    wall expires = {queues->expires.us + s->wall_minus_steady_us};
-    return queues->early.us < expires.us ? queues->early : expires;
+    wall next = {queues->expires.us + s->wall_minus_steady_us};
+    next = queues->early.us < next.us ? queues->early : next;
+    return queues->opens.us < next.us ? queues->opens : next;
 }
 
 // --- looking at queues ---
@@ -345,11 +369,33 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct shown *)a)->name, ((const struct shown *)b)->name);
 }
 
-static void write_queue(const struct scheduler *s, struct writer *w, const struct shown *shown)
+static void write_rate(struct scheduler *s, wall now, struct writer *w, const struct shown *shown,
+                       const struct queue_limit *limit)
+{
+    struct rate_rule rule = limit->rate;
+    wall opens = rule.limit ? limits_queue_opens(s, now, shown->lane, rule) : WALL_NONE;
+    char per[DURATION_TEXT];
+    writer_key(w, "rate_limit");
+    if (rule.limit) {
+        duration_format(rule.per_us, per);
+        writer_object(w);
+        writer_key(w, "limit");
+        writer_int(w, rule.limit);
+        writer_key(w, "per");
+        writer_text(w, per);
+        writer_end_object(w);
+    } else {
+        writer_null(w);
+    }
+    writer_key(w, "opens_at");
+    writer_moment(w, opens.us > now.us ? opens : WALL_NONE);
+}
+
+static void write_queue(struct scheduler *s, wall now, struct writer *w, const struct shown *shown)
 {
     const struct queue *queue = map_get(&s->queues.by_lane, shown->lane);
     const struct queue_load *load = shown->load;
-    int most = max_running(s, shown->name);
+    const struct queue_limit *limit = limit_of(s, shown->name);
     writer_object(w);
     writer_key(w, "name");
     writer_text(w, shown->name);
@@ -364,18 +410,18 @@ static void write_queue(const struct scheduler *s, struct writer *w, const struc
     writer_key(w, "oldest_due_at");
     writer_moment(w, load ? load->oldest : WALL_NONE);
     writer_key(w, "max_running");
-    writer_known(w, most ? most : -1);
+    writer_known(w, limit->max_running ? limit->max_running : -1);
+    write_rate(s, now, w, shown, limit);
     writer_end_object(w);
 }
 
 void answer_queues(struct scheduler *s, wall now, struct message *m)
 {
-    (void)now;
     struct list list = {0};
     struct writer w = writer_on(&m->reply.body);
     if (m->name) {
         struct shown one = {m->name, queue_lane(m->name), m->queue_count ? m->queues : NULL};
-        write_queue(s, &w, &one);
+        write_queue(s, now, &w, &one);
         return;
     }
     collect(s, m, &list);
@@ -385,7 +431,7 @@ void answer_queues(struct scheduler *s, wall now, struct message *m)
     writer_key(&w, "queues");
     writer_array(&w);
     for (size_t i = 0; i < list.count; i++)
-        write_queue(s, &w, &list.items[i]);
+        write_queue(s, now, &w, &list.items[i]);
     writer_end_array(&w);
     writer_end_object(&w);
     free(list.items);

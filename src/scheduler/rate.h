@@ -6,7 +6,8 @@
  * those who share a key do not agree, every start obeys its own rule and those of all starts that
  * are still in their window: the strictest holds.
  *
- * Plain calculation: keeping the log over a restart is limits.c's. Used by limits.c and its test.
+ * Plain calculation: keeping the log over a restart is limits.c's. Used by limits.c and its test;
+ * the rule alone also by scheduler.h and the configuration, for queues.
  */
 #pragma once
 

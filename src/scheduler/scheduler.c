@@ -63,7 +63,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     s->next_deadline = WALL_NONE;
     pace_init(&s->pace, options->catch_up_per_s);
     s->wall_minus_steady_us = options->wall_minus_steady_us;
-    due_init(&s->due, options->horizon_us, options->due_limit);
+    due_init(&s->due, options->horizon_us, options->due_limit, &s->notices_pending);
     lanes_init(&s->lanes, options->lane_limit);
     s->limits.next = WALL_NEVER;
     s->lanes.held_most = s->limits.held_most = options->due_limit / 2;
@@ -78,6 +78,8 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
         status = load_notices(s);
     if (status == STATUS_OK)
         status = recover_lost_runs(s, now);
+    if (status == STATUS_OK)
+        status = load_waiting_notices(s);
     if (status == STATUS_OK)
         *ret = s;
     else
@@ -190,8 +192,11 @@ void note_run(struct scheduler *s, const struct event_run *event, int64_t task_i
 {
     event_run(&s->journal, event);
     count_run(&s->metrics, task_id, event->task, event->state);
-    if (run_state_is_final(event->state))
+    if (run_state_is_final(event->state)) {
         overlap_ended(s, task_id);
+        if (s->notices_pending.count)
+            map_remove(&s->notices_pending, (uint64_t)event->run.value);
+    }
     note_outcome(s, event, task_id);
 }
 

@@ -11,11 +11,13 @@
 
 #include "base/mailbox.h"
 #include "core/pulse.h"
+#include "scheduler/rate.h"
 #include "store/store.h"
 
 struct queue_limit { // of the configuration
     char *name;
-    int max_running; // 0: none
+    int max_running;       // 0: none
+    struct rate_rule rate; // limit 0: none
 };
 
 struct scheduler_options {

@@ -205,7 +205,7 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
 void due_forget(struct scheduler *s)
 {
     due_done(&s->due);
-    due_init(&s->due, s->options.horizon_us, s->options.due_limit);
+    due_init(&s->due, s->options.horizon_us, s->options.due_limit, &s->notices_pending);
 }
 
 void start_due_runs(struct scheduler *s, wall now)

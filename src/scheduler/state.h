@@ -110,9 +110,10 @@ struct scheduler {
     int64_t wall_minus_steady_us;
     struct leases leases;
     struct queues queues;
-    struct map tellers;      // task id -> what is still to be told of it (notices.c)
-    struct heap notices_due; // key: when it is told, order: task id
-    struct heap expected;    // runs of monitors: key: when the wait ends, order: run (checkin.c)
+    struct map tellers;         // task id -> what is still to be told of it (notices.c)
+    struct heap notices_due;    // key: when it is told, order: task id
+    struct map notices_pending; // runs that tell, and have not ended -> anything
+    struct heap expected;       // runs of monitors: key: when the wait ends, order: run (checkin.c)
     struct teller *tellers_changed, **tellers_changed_end; // of the turn under way
 
     // of the turn under way
@@ -298,7 +299,8 @@ void answer_discard_dead(struct scheduler *s, wall now, struct message *m);
 void retried_once_more(struct scheduler *s, wall now, const struct message *m,
                        const struct run *old, run_id retried_as);
 // notices.c
-enum status load_notices(struct scheduler *s); // at the start, before anything else
+enum status load_notices(struct scheduler *s);         // at the start, before anything else
+enum status load_waiting_notices(struct scheduler *s); // after the runs that were lost
 void notices_done(struct scheduler *s);
 void note_outcome(struct scheduler *s, const struct event_run *event, int64_t task);
 void tell_notices(struct scheduler *s, wall now); // at the end of a turn

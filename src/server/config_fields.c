@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "core/target.h"
+#include "core/task.h"
 #include "dispatch/signature.h"
 #include "server/bytes.h"
 
@@ -279,8 +280,16 @@ static void read_history_limit(const struct place *at, const struct field *field
     *(int64_t *)((char *)into + field->offset) = n;
 }
 
+static const struct field rate_fields[] = {
+    {"limit", decode_int, offsetof(struct rate_rule, limit), 1, RATE_LIMIT_MOST, .required = true},
+    {"per", decode_duration, offsetof(struct rate_rule, per_us), 100 * MILLISECOND, DAY,
+     .required = true},
+};
+static const struct field_table rate_table = {rate_fields, COUNT(rate_fields)};
+
 static const struct field queue_fields[] = {
     {"max_running", decode_int, offsetof(struct queue_limit, max_running), 1, 1000000},
+    {"rate_limit", decode_fields, offsetof(struct queue_limit, rate), .more = &rate_table},
 };
 
 static void read_queues(const struct place *at, const struct field *field, const json_t *value,

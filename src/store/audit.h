@@ -30,7 +30,7 @@ enum difference_kind {
     DIFFERENCE_PHANTOM,      // P3: no schedule said so
     DIFFERENCE_EARLY,        // P2: started before its time
     DIFFERENCE_WHILE_PAUSED, // P5: started while its task was paused
-    DIFFERENCE_ATTEMPTS,     // P9: a number is missing
+    DIFFERENCE_ATTEMPTS,     // P9: a number is missing, or they are more than allowed
     DIFFERENCE_FENCES,       // P7: a fence does not grow
     DIFFERENCE_STATE,        // P10, P11: its parts contradict its state
     DIFFERENCE_REASON,       // P1: it did not succeed and does not say why

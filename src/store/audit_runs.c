@@ -35,6 +35,11 @@ static void check_attempts(struct audit *a, const struct audited_run *run)
                  run->rows);
         found(a, run, DIFFERENCE_ATTEMPTS, words);
     }
+    if (run->attempts_allowed && run->attempts > run->attempts_allowed) {
+        snprintf(words, sizeof words, "it had %d attempts, and its definition allowed %d",
+                 run->attempts, run->attempts_allowed);
+        found(a, run, DIFFERENCE_ATTEMPTS, words);
+    }
     if (run->fences_fall || run->last_fence > run->fence)
         found(a, run, DIFFERENCE_FENCES, "a fence of its attempts does not grow");
 }

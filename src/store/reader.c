@@ -71,6 +71,8 @@ static enum status open_file(struct reader *reader, const char *path, char *why,
         status = reader_prepare_queues(reader);
     if (status == STATUS_OK)
         status = reader_prepare_dead(reader);
+    if (status == STATUS_OK)
+        status = reader_prepare_waits(reader);
     if (status != STATUS_OK)
         snprintf(why, size, "%s cannot be read: %s", path, reader->database.problem);
     return status;
@@ -104,6 +106,7 @@ void reader_close(struct reader *reader)
     free(reader->audit);
     free(reader->queues);
     free(reader->dead);
+    free(reader->waits);
     free(reader);
 }
 

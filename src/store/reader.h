@@ -82,10 +82,23 @@ enum status reader_oldest_dead(struct reader *reader, const struct dead_filter *
 // How many there are; stops counting at `most`.
 enum status reader_count_dead(struct reader *reader, const struct dead_filter *filter, size_t most,
                               size_t *ret);
+// The same of all of them, quickly.
+enum status reader_count_open_dead(struct reader *reader, size_t most, size_t *ret);
 
 // Over the newest finished attempts of a task, at most `newest` (1 to 1,000).
 enum status reader_task_figures(struct reader *reader, int64_t task, size_t newest,
                                 struct task_figures *ret);
+
+// What a due run may wait for. The definition that it was made with: free with free().
+// STATUS_NOT_FOUND.
+enum status reader_find_definition(struct reader *reader, int64_t revision_id,
+                                   char **ret_definition, size_t *ret_size);
+// The other runs of a task that are live: how many of them are running, counted up to `most`, and
+// one that is running or between two attempts; 0: there is none.
+enum status reader_find_live(struct reader *reader, int64_t task, run_id besides, size_t most,
+                             size_t *ret_running, run_id *ret_live);
+// The start under a rate limit's key that so many places back is (1: the newest). STATUS_NOT_FOUND.
+enum status reader_find_start(struct reader *reader, uint64_t key, int back, wall *ret);
 
 // Rows of the journal with turn > after_turn, oldest first.
 struct journal_row {

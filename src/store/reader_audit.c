@@ -10,6 +10,8 @@
 #define RUN_FACTS                                                                    \
     "r.id, t.name, r.state, r.trigger, r.attempts, r.attempt_started_at, r.reason, " \
     "r.scheduled_for, r.started_at, r.finished_at, r.fence, r.lane"
+// 2: where a definition does not say.
+#define MOST_ATTEMPTS "coalesce(json_extract(v.definition, '$.retry.max_attempts'), ?2)"
 
 enum {
     BEGIN,
@@ -25,6 +27,8 @@ enum {
     OF_TASK,
     LIVE,
     ATTEMPTS,
+    ALLOWED,
+    ALLOWED_BEFORE,
     CLEARED,
     BOOKS,
     COUNT_LIVE,
@@ -59,6 +63,12 @@ static const char *const texts[STATEMENTS] = {
              " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.state >= 2 AND r.state <> 4"
              " AND r.state = ?1 AND r.id > ?2 ORDER BY r.id LIMIT ?3",
     [ATTEMPTS] = "SELECT number, fence, outcome FROM attempts WHERE run_id = ?1 ORDER BY number",
+    [ALLOWED] = "SELECT " MOST_ATTEMPTS " FROM runs r JOIN revisions v ON v.id = r.revision_id"
+                " WHERE r.id = ?1",
+    [ALLOWED_BEFORE] = "SELECT max(" MOST_ATTEMPTS ") FROM runs r"
+                       " JOIN revisions own ON own.id = r.revision_id"
+                       " JOIN revisions v ON v.task_id = own.task_id AND v.number <= own.number"
+                       " WHERE r.id = ?1",
     [CLEARED] = "SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'history_cleared_until'",
     [BOOKS] = "SELECT state, entered, cleared FROM books",
     [COUNT_LIVE] = "SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE state IN (0, 3))"
@@ -255,6 +265,34 @@ static enum status read_attempts(struct reader *reader, struct audited_run *run)
     return database_walked(q, status);
 }
 
+static enum status read_most(struct reader *reader, sqlite3_stmt *q, run_id run, int *ret)
+{
+    bind_int(q, 1, run.value);
+    bind_int(q, 2, ATTEMPTS_PLAIN);
+    enum status status = database_one(&reader->database, q);
+    if (status == STATUS_OK)
+        *ret = column_int(q, 0); // NULL reads as 0
+    sqlite3_reset(q);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+// Each attempt is allowed by the definition of the one before, which an edit may have changed
+// since: where the last one's allows fewer, those before it are asked.
+static enum status read_allowed(struct reader *reader, struct audited_run *run)
+{
+    int before = 0;
+    if (run->attempts < 2) // one is always allowed
+        return STATUS_OK;
+    enum status status =
+        read_most(reader, reader->audit[ALLOWED], run->run, &run->attempts_allowed);
+    if (status != STATUS_OK || run->attempts <= run->attempts_allowed)
+        return status;
+    status = read_most(reader, reader->audit[ALLOWED_BEFORE], run->run, &before);
+    if (before > run->attempts_allowed)
+        run->attempts_allowed = before;
+    return status;
+}
+
 static void row_facts(sqlite3_stmt *q, struct audited_run *ret)
 {
     *ret = (struct audited_run){
@@ -283,8 +321,11 @@ static enum status read_runs(struct reader *reader, sqlite3_stmt *q, struct audi
     while ((status = database_step(&reader->database, q)) == STATUS_OK)
         row_facts(q, &ret[count++]);
     status = database_walked(q, status);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         status = read_attempts(reader, &ret[i]);
+        if (status == STATUS_OK)
+            status = read_allowed(reader, &ret[i]);
+    }
     if (status == STATUS_OK)
         *ret_count = count;
     return status;

@@ -53,7 +53,8 @@ struct audited_run {
     char task[TASK_NAME_MAX + 1]; // "": a one-off
     enum run_state state;
     enum run_trigger trigger;
-    int attempts; // how many the run says it had
+    int attempts;         // how many the run says it had
+    int attempts_allowed; // by its definitions; 0: not known, or not more than one attempt
     bool under_way, has_reason;
     wall scheduled_for, started_at, finished_at;
     // of the rows of its attempts:

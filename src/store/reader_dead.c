@@ -24,12 +24,26 @@
     "SELECT count(*) FROM (SELECT 1" FROM(index) "WHERE " condition WANTED "LIMIT ?5)"
 #define TASK "d.task_id = ?6 AND"
 
-enum { LIST_ALL, LIST_TASK, OLDEST_ALL, OLDEST_TASK, COUNT_ALL, COUNT_TASK, STATEMENTS };
+enum {
+    LIST_ALL,
+    LIST_TASK,
+    OLDEST_ALL,
+    OLDEST_TASK,
+    COUNT_ALL,
+    COUNT_TASK,
+    COUNT_OPEN,
+    STATEMENTS
+};
 
 static const char *const texts[STATEMENTS] = {
-    [LIST_ALL] = LIST(OF_ALL, ""),     [LIST_TASK] = LIST(OF_TASK, TASK),
-    [OLDEST_ALL] = OLDEST(OF_ALL, ""), [OLDEST_TASK] = OLDEST(OF_TASK, TASK),
-    [COUNT_ALL] = COUNT(OF_ALL, ""),   [COUNT_TASK] = COUNT(OF_TASK, TASK),
+    [LIST_ALL] = LIST(OF_ALL, ""),
+    [LIST_TASK] = LIST(OF_TASK, TASK),
+    [OLDEST_ALL] = OLDEST(OF_ALL, ""),
+    [OLDEST_TASK] = OLDEST(OF_TASK, TASK),
+    [COUNT_ALL] = COUNT(OF_ALL, ""),
+    [COUNT_TASK] = COUNT(OF_TASK, TASK),
+    // Of one small table: for every scrape of the metrics.
+    [COUNT_OPEN] = "SELECT count(*) FROM (SELECT 1 FROM dead_letters LIMIT ?1)",
 };
 
 enum status reader_prepare_dead(struct reader *reader)
@@ -118,6 +132,17 @@ enum status reader_count_dead(struct reader *reader, const struct dead_filter *f
     if (status != STATUS_OK)
         return status;
     status = database_one(&reader->database, q);
+    if (status == STATUS_OK)
+        *ret = (size_t)sqlite3_column_int64(q, 0);
+    sqlite3_reset(q);
+    return status;
+}
+
+enum status reader_count_open_dead(struct reader *reader, size_t most, size_t *ret)
+{
+    sqlite3_stmt *q = reader->dead[COUNT_OPEN];
+    bind_int(q, 1, (int64_t)most);
+    enum status status = database_one(&reader->database, q);
     if (status == STATUS_OK)
         *ret = (size_t)sqlite3_column_int64(q, 0);
     sqlite3_reset(q);

@@ -171,6 +171,7 @@ static const struct store_verbs verbs = {
     .give_up_backlogs = sqlite_give_up_backlogs,
     .load_backlogs = sqlite_load_backlogs,
     .load_cursors_of_task = sqlite_load_cursors_of_task,
+    .load_waiting_notices = sqlite_load_waiting_notices,
     .load_waiting_of_task = sqlite_load_waiting_of_task,
     .load_deadlines = sqlite_load_deadlines,
     .drop_deadline = sqlite_drop_deadline,

@@ -134,6 +134,8 @@ enum status sqlite_load_backlogs(struct store *store, int64_t after_task, size_t
                                  struct backlog *ret, size_t *ret_count);
 enum status sqlite_load_cursors_of_task(struct store *store, int64_t task, size_t max,
                                         struct cursor *ret, size_t *ret_count);
+enum status sqlite_load_waiting_notices(struct store *store, run_id after, size_t max, run_id *ret,
+                                        size_t *ret_count);
 enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
                                         run_id *ret, size_t *ret_count);
 enum status sqlite_load_deadlines(struct store *store, size_t max, struct deadline *ret,

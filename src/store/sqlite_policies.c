@@ -13,6 +13,7 @@ enum {
     LOAD,
     CURSORS,
     WAITING,
+    WAITING_NOTICES,
     ADD_DEADLINE,
     DEADLINES,
     DROP_DEADLINE,
@@ -33,6 +34,10 @@ static const char *const texts[STATEMENTS] = {
                 " ORDER BY schedule LIMIT ?2",
     [WAITING] = ("SELECT id FROM runs INDEXED BY runs_waiting_of_task"
                  " WHERE task_id = ?1 AND state = 3 AND id > ?2 ORDER BY id LIMIT ?3"),
+    // Few runs are between two attempts, and notices are among them only while one fails.
+    [WAITING_NOTICES] = ("SELECT id FROM runs INDEXED BY runs_by_state"
+                         " WHERE state >= 2 AND state <> 4 AND state = 3 AND id > ?1"
+                         " AND trigger = 5 ORDER BY id LIMIT ?2"),
     [ADD_DEADLINE] = "INSERT INTO deadlines (at, run_id) VALUES (?1, ?2)",
     [DEADLINES] = "SELECT run_id, at FROM deadlines ORDER BY at, run_id LIMIT ?1",
     [DROP_DEADLINE] = "DELETE FROM deadlines WHERE at = ?1 AND run_id = ?2",
@@ -145,6 +150,21 @@ enum status sqlite_load_waiting_of_task(struct store *store, int64_t task, run_i
     bind_int(q, 1, task);
     bind_int(q, 2, after.value);
     bind_int(q, 3, (int64_t)max);
+    while ((status = database_step(&s->database, q)) == STATUS_OK)
+        ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
+    *ret_count = count;
+    return database_walked(q, status);
+}
+
+enum status sqlite_load_waiting_notices(struct store *store, run_id after, size_t max, run_id *ret,
+                                        size_t *ret_count)
+{
+    struct sqlite *s = sqlite_of(store);
+    sqlite3_stmt *q = s->policies[WAITING_NOTICES];
+    size_t count = 0;
+    enum status status;
+    bind_int(q, 1, after.value);
+    bind_int(q, 2, (int64_t)max);
     while ((status = database_step(&s->database, q)) == STATUS_OK)
         ret[count++] = (run_id){sqlite3_column_int64(q, 0)};
     *ret_count = count;

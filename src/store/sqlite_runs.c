@@ -12,8 +12,8 @@ static_assert(RUN_SCHEDULED == 0 && RUN_RUNNING == 2 && RUN_WAITING == 3 && RUN_
               "states are stored");
 static_assert(TRIGGER_SCHEDULE == 0 && TRIGGER_CATCH_UP == 3, "triggers are stored");
 
-// The last: a run that catches up and has not started.
-#define DUE_COLUMNS "id, due_at, lane, task_id, priority, trigger = 3 AND state = 0"
+// The last two: a run that catches up and has not started, and a notice.
+#define DUE_COLUMNS "id, due_at, lane, task_id, priority, trigger = 3 AND state = 0, trigger = 5"
 
 static const char *const texts[STATEMENTS] = {
     // Only the occurrence may conflict: an id that is there already is a bug, and fails.
@@ -106,6 +106,7 @@ static enum status load_rows(struct sqlite *s, sqlite3_stmt *q, struct due_row *
             .task = sqlite3_column_int64(q, 3),
             .priority = column_int(q, 4),
             .catch_up = sqlite3_column_int(q, 5) != 0,
+            .notice = sqlite3_column_int(q, 6) != 0,
         };
     *ret_count = count;
     return database_walked(q, status);

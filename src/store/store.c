@@ -286,6 +286,12 @@ enum status store_load_waiting_of_task(struct store *store, int64_t task, run_id
     return store->verbs->load_waiting_of_task(store, task, after, max, ret, ret_count);
 }
 
+enum status store_load_waiting_notices(struct store *store, run_id after, size_t max, run_id *ret,
+                                       size_t *ret_count)
+{
+    return store->verbs->load_waiting_notices(store, after, max, ret, ret_count);
+}
+
 enum status store_load_deadlines(struct store *store, size_t max, struct deadline *ret,
                                  size_t *ret_count)
 {

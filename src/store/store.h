@@ -125,6 +125,7 @@ struct due_row {
     int64_t task; // 0: a one-off
     int priority;
     bool catch_up; // of an outage, and not started yet
+    bool notice;   // it tells of a task's failures
 };
 // Runs scheduled or waiting with (due_at, id) after (`after`, after_id) and due_at <= until,
 // earliest first.
@@ -228,6 +229,9 @@ enum status store_move_runs(struct store *store, int64_t task, uint64_t lane);
 // Runs of `task` that wait between two attempts, by id, after `after`.
 enum status store_load_waiting_of_task(struct store *store, int64_t task, run_id after, size_t max,
                                        run_id *ret, size_t *ret_count);
+// Notices that are waiting, with ids after `after`, by id.
+enum status store_load_waiting_notices(struct store *store, run_id after, size_t max, run_id *ret,
+                                       size_t *ret_count);
 struct deadline {
     run_id run;
     wall at;

@@ -96,6 +96,8 @@ struct store_verbs {
                                  struct backlog *ret, size_t *ret_count);
     enum status (*load_cursors_of_task)(struct store *store, int64_t task, size_t max,
                                         struct cursor *ret, size_t *ret_count);
+    enum status (*load_waiting_notices)(struct store *store, run_id after, size_t max, run_id *ret,
+                                        size_t *ret_count);
     enum status (*load_waiting_of_task)(struct store *store, int64_t task, run_id after, size_t max,
                                         run_id *ret, size_t *ret_count);
     enum status (*load_deadlines)(struct store *store, size_t max, struct deadline *ret,

@@ -15,7 +15,17 @@ from support.oracle import occurrences
 from support.receiver import Answer, Receiver
 from support.server import Factory, Server
 from support.waiting import timestamp, wait_for
-from support.words import all_runs, create_run, http_task, problem, put_task, quick_retry, wait_final
+from support.words import (
+    all_runs,
+    create_run,
+    http_task,
+    problem,
+    put_task,
+    quick_retry,
+    trigger,
+    wait_final,
+    wait_state,
+)
 
 S = 1_000_000
 
@@ -126,6 +136,11 @@ PLANTS = {
     "an attempt is gone": ("attempts", f"DELETE FROM attempts WHERE run_id = {FLAKY} AND number = 2"),
     "the last attempt is gone": ("attempts", "DELETE FROM attempts WHERE number = 3"),
     "an attempt too many": ("attempts", f"UPDATE runs SET attempts = attempts - 1 WHERE id = {FLAKY}"),
+    "an attempt that was not allowed": (
+        "attempts",
+        "UPDATE revisions SET definition = json_set(definition, '$.retry.max_attempts', 2)"
+        f" WHERE id = (SELECT revision_id FROM runs WHERE id = {FLAKY})",
+    ),
     "a fence that stands still": (
         "fences",
         f"UPDATE attempts SET fence = (SELECT fence FROM attempts WHERE run_id = {FLAKY} AND number = 1)"
@@ -162,6 +177,24 @@ def test_a_planted_fault_is_found(plant: Callable[..., tuple[int, dict[str, Any]
     assert found["differences_total"] == len(found["differences"])
     for one in found["differences"]:
         assert one["detail"]
+
+
+def test_an_edit_that_allows_fewer_attempts_is_no_fault(server: Server, receiver: Receiver) -> None:
+    receiver.script("/job", Answer(status=500))
+    put_task(server, "job", http_task(receiver.url("/job"), retry=quick_retry(4, initial="1s", max="1s")))
+    run = trigger(server, "job")["id"]
+    wait_state(server, run, "waiting")
+    put_task(server, "job", http_task(receiver.url("/job"), retry=quick_retry(1)))
+    assert wait_final(server, run)["attempt_count"] == 2, "the second was allowed by the first one's definition"
+    assert audit(server)[1]["differences"] == []
+    server.stop()
+    allowed = "UPDATE revisions SET definition = json_set(definition, '$.retry.max_attempts', 1)"
+    with sqlite3.connect(server.store) as db:
+        db.execute(allowed)
+    db.close()
+    (one,) = audit(server, store=server.store)[1]["differences"]
+    assert (one["kind"], one["task"], one["run"]) == ("attempts", "job", run)
+    assert one["detail"] == "it had 2 attempts, and its definition allowed 1"
 
 
 def test_a_difference_names_task_and_instant(plant: Callable[..., tuple[int, dict[str, Any]]], right: Server) -> None:

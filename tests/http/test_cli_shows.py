@@ -49,13 +49,16 @@ def test_queues_are_shown_with_what_waits_and_who_works(api: FakeApi) -> None:
         "waiting_workers": 0,
         "oldest_due_at": instant(minutes=2),
         "max_running": 20,
+        "rate_limit": {"limit": 100, "per": "1m"},
+        "opens_at": None,
     }
     idle = {**emails, "name": "b", "due": 0, "oldest_due_at": None, "max_running": None, "waiting_workers": 2}
+    idle["rate_limit"] = None
     api.on("GET /v1/queues", Answer(200, {"queues": [emails, idle]}))
     lines = punctual(api, "queues").stdout.splitlines()
-    assert re.split("  +", lines[0]) == ["QUEUE", "DUE", "OLDEST", "RUNNING", "SCHEDULED", "WORKERS WAITING"]
-    assert re.split("  +", lines[1]) == ["emails", "3", "2 min ago", "12 of 20", "1", "0"]
-    assert re.split("  +", lines[2]) == ["b", "0", "-", "12", "1", "2"]
+    assert re.split("  +", lines[0]) == ["QUEUE", "DUE", "OLDEST", "RUNNING", "RATE", "SCHEDULED", "WORKERS WAITING"]
+    assert re.split("  +", lines[1]) == ["emails", "3", "2 min ago", "12 of 20", "100 in 1m", "1", "0"]
+    assert re.split("  +", lines[2]) == ["b", "0", "-", "12", "-", "1", "2"]
     assert json.loads(punctual(api, "queues", "--json").stdout)["queues"] == [emails, idle]
     api.on("GET /v1/queues", Answer(200, {"queues": []}))
     assert punctual(api, "queues").stdout == "No queue has runs or workers.\n"

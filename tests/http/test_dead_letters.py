@@ -39,6 +39,14 @@ def test_a_failed_run_is_listed_with_its_reason_and_last_attempt(server: Server,
     assert letter["last_attempt"]["outcome"] == "failed"
 
 
+def test_the_metrics_count_those_that_are_open(server: Server, receiver: Receiver) -> None:
+    run = fail(server, receiver)
+    fail(server, receiver)
+    assert "punctual_dead_letters 2\n" in server.api.get("/metrics").text
+    deal(server, "discard", {"runs": [run], "note": "known"})
+    assert "punctual_dead_letters 1\n" in server.api.get("/metrics").text
+
+
 def test_a_retry_makes_a_new_run_and_says_who_and_why(server: Server, receiver: Receiver) -> None:
     run = fail(server, receiver)
     receiver.script("/bad", Answer(status=200))

@@ -1,6 +1,7 @@
 """Priorities, max_running, rate limits and endpoints that are down, as receivers see them."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from support.receiver import Answer, Receiver, Request
 from support.server import Factory, Server
-from support.waiting import wait_for
+from support.waiting import instant, wait_for
 from support.words import create_run, get_run, http_task, put_task, quick_retry, trigger, wait_final, wait_state
 
 SLACK_S = 0.05  # from the start of an attempt to its arrival: two attempts may differ in it by so much
@@ -145,6 +146,37 @@ def test_an_endpoint_that_is_down_gets_nothing_and_no_attempt_is_used_up(
         assert wait_final(server, run)["state"] == "succeeded"
     assert receiver.requests[3].time - receiver.requests[2].time > 1 - SLACK_S
     assert endpoint not in server.api.get("/metrics").text
+
+
+def why_due(server: Server, run: str) -> str:
+    return wait_state(server, run, "due")["reason"] or ""
+
+
+def test_a_due_run_says_what_it_waits_for(server: Server, receiver: Receiver) -> None:
+    receiver.script("/job", Answer(hang=True))
+    put_task(server, "one", http_task(receiver.url("/job"), max_running=1))
+    put_task(server, "queued", http_task(receiver.url("/job"), overlap="queue", max_running=1))
+    put_task(server, "rated", http_task(receiver.url("/job"), rate_limit={"limit": 2, "per": "1h"}))
+    put_task(server, "mail", {"queue": {"name": "emails"}})
+    single = {**http_task(receiver.url("/job")), "rate_limit": {"limit": 1, "per": "1h", "key": "singles"}}
+    one = batch(server, [{"task": "one"}] * 2)
+    queued = batch(server, [{"task": "queued"}] * 2)
+    rated = batch(server, [{"task": "rated"}] * 3)
+    singles = batch(server, [single] * 2)
+    mail = batch(server, [{"task": "mail"}, {"queue": {"name": "reports"}}])
+    receiver.wait("/job", 5)
+    assert why_due(server, one[1]) == "waits: max_running is 1, and as many of its task run"
+    assert why_due(server, queued[1]) == f"waits: {queued[0]} of the same task has not ended, and overlap is queue"
+    opens = re.fullmatch("waits: rate_limit lets nothing more start before (.*)", why_due(server, rated[2]))
+    first = get_run(server, rated[0])["started_at"]
+    assert opens
+    assert instant(opens[1]) - instant(first) == pytest.approx(3600, abs=0.01)
+    assert why_due(server, singles[1]).startswith("waits: rate_limit")
+    assert why_due(server, mail[0]) == "waits: for a worker that takes it from the queue emails"
+    assert why_due(server, mail[1]) == "waits: for a worker that takes it from the queue reports"
+    assert server.api.post("/v1/tasks/one/pause", json={"reason": "moves"}).status_code == 200
+    assert why_due(server, one[1]) == "waits: its task is paused"
+    assert get_run(server, one[0])["reason"] is None, "one that runs waits for nothing"
 
 
 def test_the_probe_is_one_and_waits_twice_as_long_after_a_failure(server_factory: Factory, receiver: Receiver) -> None:

@@ -226,6 +226,19 @@ def test_at_most_once_the_receiver_sees_one_request(server: Server, receiver: Re
     assert len(receiver.at("/once")) == 1
 
 
+def test_at_most_once_each_attempt_has_a_connection_of_its_own(server: Server, receiver: Receiver) -> None:
+    put_task(server, "plain", http_task(receiver.url("/plain")))
+    put_task(server, "once", http_task(receiver.url("/once"), delivery="at_most_once"))
+    for task in ("plain", "plain", "once", "once", "plain", "once"):
+        assert wait_final(server, trigger(server, task)["id"])["state"] == "succeeded"
+    kept = {request.connection for request in receiver.at("/plain")}
+    fresh = [request.connection for request in receiver.at("/once")]
+    assert len(kept) < 3, "a connection is used again"
+    assert len(set(fresh)) == 3, "it may just have been closed by the receiver, so nobody could tell what arrived"
+    first = receiver.at("/plain")[0].connection
+    assert first not in fresh, "nor is one that is open already"
+
+
 def test_at_most_once_what_reached_nobody_is_tried_again(server: Server) -> None:
     definition = http_task("http://127.0.0.1:1/", delivery="at_most_once", retry=quick_retry(2))
     put_task(server, "job", definition)

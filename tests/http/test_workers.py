@@ -263,6 +263,36 @@ def test_a_queue_has_a_limit(server_factory: Factory) -> None:
     assert len(waiting.runs()) == 1
 
 
+def test_a_queue_has_a_rate(server_factory: Factory) -> None:
+    server = server_factory(config="queues: {emails: {rate_limit: {limit: 2, per: 2s}}}\n")
+    for _ in range(3):
+        create_run(server, queue_task())
+    asked = time.monotonic()
+    assert len(lease(server, max=10)) == 2
+    leased = time.monotonic()
+    queue = queue_of(server)
+    assert queue["rate_limit"] == {"limit": 2, "per": "2s"}
+    assert queue["opens_at"] > queue["oldest_due_at"]
+    assert len(Waiting(server, wait="60s").runs()) == 1
+    took = time.monotonic()
+    assert took - asked > 2, "no third start within the window"
+    assert took - leased < 30, "the poll is answered when the window opens, not when its wait ends"
+    wait_for(lambda: queue_of(server)["opens_at"] is None, "the window is past")
+
+
+def test_a_rate_of_a_queue_holds_over_a_crash(server_factory: Factory) -> None:
+    config = "queues: {emails: {rate_limit: {limit: 1, per: 24h}}}\n"
+    server = server_factory(config=config)
+    create_run(server, queue_task())
+    create_run(server, queue_task())
+    lease_one(server)
+    opens = queue_of(server)["opens_at"]
+    server.kill()
+    server.start()
+    assert queue_of(server)["opens_at"] == opens
+    assert lease(server) == []
+
+
 def test_queues_are_seen(server: Server) -> None:
     assert queue_of(server, "nobody") == {
         "name": "nobody",
@@ -272,6 +302,8 @@ def test_queues_are_seen(server: Server) -> None:
         "waiting_workers": 0,
         "oldest_due_at": None,
         "max_running": None,
+        "rate_limit": None,
+        "opens_at": None,
     }
     put_task(server, "mail", queue_task())
     oldest = trigger(server, "mail")

@@ -16,6 +16,10 @@ static struct store *four_failed(int64_t *ret_task)
     return store;
 }
 
+#define OPEN .from = {INT64_MIN}, .to = {INT64_MAX} // not set
+static const struct dead_filter all = {OPEN};
+static const struct dead_filter nightly = {OPEN, .task = "nightly"};
+
 static void check_dead(const struct dead_filter *filter, const int64_t *ids, size_t count)
 {
     struct reader *reader = suite_reader();
@@ -36,12 +40,14 @@ static void check_dead(const struct dead_filter *filter, const int64_t *ids, siz
         CHECK_INT(ids[i], oldest[i].value);
     OK(reader_count_dead(reader, filter, 10, &found));
     CHECK_INT(count, found);
+    if (filter == &all) {
+        OK(reader_count_open_dead(reader, 10, &found));
+        CHECK_INT(count, found);
+        OK(reader_count_open_dead(reader, 2, &found));
+        CHECK_INT(count < 2 ? count : 2, found);
+    }
     reader_close(reader);
 }
-
-#define OPEN .from = {INT64_MIN}, .to = {INT64_MAX} // not set
-static const struct dead_filter all = {OPEN};
-static const struct dead_filter nightly = {OPEN, .task = "nightly"};
 
 #define CHECK_DEAD(filter, ...)                   \
     check_dead(&filter, (int64_t[]){__VA_ARGS__}, \
@@ -176,6 +182,37 @@ TEST(a_notice_reads_back_as_it_was_put_last)
     CHECK_INT(WALL_NONE.us, found[0].due_at.us);
     CHECK_TEXT("[]", found[0].reasons);
     free(found[0].reasons);
+    store_close(store);
+}
+
+TEST(notices_that_wait_are_found_among_the_runs)
+{
+    struct store *store = suite_new();
+    struct run runs[6];
+    enum run_state states[] = {RUN_WAITING,   RUN_SUCCEEDED, RUN_RUNNING,
+                               RUN_SCHEDULED, RUN_WAITING,   RUN_WAITING};
+    for (int i = 0; i < 6; i++) {
+        runs[i] = one_off(i + 1, 1);
+        runs[i].trigger = i == 4 ? TRIGGER_API : TRIGGER_NOTICE;
+    }
+    add_runs(store, runs, 6);
+    BEGIN();
+    for (int i = 0; i < 6; i++)
+        bring_to(store, i + 1, states[i]);
+    COMMIT();
+    run_id found[2];
+    size_t count = 0;
+    OK(store_load_waiting_notices(store, (run_id){0}, 1, found, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(1, found[0].value);
+    OK(store_load_waiting_notices(store, found[0], 2, found, &count));
+    CHECK_INT(1, count);
+    CHECK_INT(6, found[0].value);
+    struct due_row rows[6];
+    OK(store_load_due(store, WALL_NONE, (run_id){0}, at(100), 6, rows, &count));
+    CHECK_INT(4, count);
+    for (size_t i = 0; i < count; i++)
+        CHECK(rows[i].notice == (rows[i].run.value != 5));
     store_close(store);
 }
 

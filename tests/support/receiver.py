@@ -5,6 +5,7 @@ without a script answers 200 with {"ok": true}.
 """
 
 import contextlib
+import itertools
 import json
 import socket
 import struct
@@ -44,6 +45,7 @@ class Request:
     query: str
     headers: dict[str, str]
     body: bytes
+    connection: int  # which of the receiver's it came on, from 1
     answer: Answer | None = None
     answered: float | None = None  # wall clock, once the answer was written whole
 
@@ -138,6 +140,7 @@ class _Http(ThreadingHTTPServer):
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
+        self.connections = itertools.count(1)
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -150,6 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     server: _Http
 
+    def setup(self) -> None:
+        super().setup()
+        self.number = next(self.server.connections)
+
     def _any(self) -> None:
         now = time.time()
         parts = urlsplit(self.path)
@@ -161,6 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=parts.query,
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(size) if size else b"",
+            connection=self.number,
         )
         answer = self.server.receiver.take(request)
         if answer.delay:

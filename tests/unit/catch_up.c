@@ -347,6 +347,55 @@ TEST(of_a_paused_task_nothing_catches_up)
     end_world();
 }
 
+// Decided when it is found, and not by when it was due: decision 7.
+TEST(a_task_paused_before_an_outage_and_resumed_before_it_is_found_catches_up)
+{
+    static const struct {
+        const char *policy;
+        int orders, missed;
+    } rows[] = {{"all", 5, 0}, {"latest", 1, 4}, {"skip", 0, 5}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char rest[100];
+        begin_world();
+        snprintf(rest, sizeof rest,
+                 "\"schedule\":{\"every\":\"1m\"},\"catch_up\":{\"policy\":\"%s\"}",
+                 rows[i].policy);
+        put_webhook("minutely", rest);
+        pass(MINUTE + SECOND);
+        report(ATTEMPT_SUCCEEDED);
+        tell(MESSAGE_PAUSE, "minutely");
+        stop();
+        now.us += 5 * MINUTE;
+        start();
+        tell(MESSAGE_RESUME, "minutely"); // in the first turn
+        pass(SECOND);
+        CHECK_INT(rows[i].orders, order_count);
+        CHECK_INT(rows[i].missed, count(RUN_MISSED));
+        CHECK_INT(0, count(RUN_SKIPPED));
+        end_world();
+    }
+}
+
+TEST(a_long_outage_of_a_paused_task_is_skipped_until_it_is_resumed)
+{
+    begin_world();
+    put_webhook("secondly", "\"schedule\":{\"every\":\"1s\"},\"catch_up\":{\"policy\":\"latest\"}");
+    tell(MESSAGE_PAUSE, "secondly");
+    pass(500 * MILLISECOND);
+    stop();
+    now.us += 5000 * SECOND;
+    start();
+    turn(NULL);
+    int64_t skipped = count(RUN_SKIPPED);
+    CHECK(skipped > 0 && skipped < 5000); // a turn's worth
+    tell(MESSAGE_RESUME, "secondly");
+    pass(100 * MILLISECOND);
+    CHECK_INT(skipped, count(RUN_SKIPPED));
+    CHECK_INT(4999 - skipped, count(RUN_MISSED));
+    CHECK_INT(1, order_count);
+    end_world();
+}
+
 // Each occurrence of an outage, one by one: what catch_up_from must agree with.
 static wall listed(const struct task *task, wall first, wall until)
 {

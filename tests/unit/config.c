@@ -144,7 +144,7 @@ TEST(a_file_says_everything)
                   "allow_targets: [loopback, private, 192.0.2.0/24, fd00::/8]\n"
                   "signing_secret: [%s, %s]\n"
                   "secrets: {billing: %s}\n"
-                  "queues: {emails: {max_running: 20}, other: {}}\n"
+                  "queues: {emails: {max_running: 20}, other: {rate_limit: {limit: 5, per: 2s}}}\n"
                   "threads: 3\ncatch_up_per_s: 7\ndrain: 1m\nbreaker: {failures: 5, open_for: "
                   "1m}\nlog_level: debug\n",
                   first, second, third);
@@ -170,7 +170,10 @@ TEST(a_file_says_everything)
     CHECK_INT(2, config.queue_count);
     CHECK_TEXT("emails", config.queues[0].name);
     CHECK_INT(20, config.queues[0].max_running);
+    CHECK_INT(0, config.queues[0].rate.limit);
     CHECK_INT(0, config.queues[1].max_running);
+    CHECK_INT(5, config.queues[1].rate.limit);
+    CHECK_INT(2 * SECOND, config.queues[1].rate.per_us);
     config_add_secret(&config, third);
     CHECK_INT(2, config.secret_count);
     CHECK_TEXT(third, config.secrets[0].keys[0]);
@@ -242,6 +245,14 @@ TEST(a_mistake_in_the_file_is_named_with_line_and_column)
         {"queues: {Emails: {}}\n", ":1:10: /queues/Emails", "no queue name"},
         {"queues: {emails: {max_running: 0}}\n", ":1:32: /queues/emails/max_running", "from 1 to"},
         {"queues: {emails: {most: 1}}\n", ":1:25: /queues/emails/most", "max_running"},
+        {"queues: {emails: {rate_limit: {limit: 0, per: 1s}}}\n",
+         ":1:39: /queues/emails/rate_limit/limit", "from 1 to 10000"},
+        {"queues: {emails: {rate_limit: {limit: 5, per: 2d}}}\n",
+         ":1:47: /queues/emails/rate_limit/per", "from 100ms to 1d"},
+        {"queues: {emails: {rate_limit: {limit: 5}}}\n", ":1:19: /queues/emails/rate_limit",
+         "\"per\" is missing"},
+        {"queues: {emails: {rate_limit: {limit: 5, per: 1s, key: all}}}\n",
+         ":1:56: /queues/emails/rate_limit/key", "unknown field"},
         {"secrets: {a: {b: c}}\n", ":1:11: /secrets/a", "must be a secret"},
         {"api_key: ${NOT_SET_ANYWHERE}\n", ":1:10: /api_key", "is not set"},
     };

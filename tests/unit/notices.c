@@ -141,6 +141,37 @@ TEST(a_notice_that_fails_causes_no_notice)
     end_world();
 }
 
+static void check_pending(const char *line)
+{
+    struct message *m = message_new(MESSAGE_METRICS);
+    turn(m);
+    CHECK_HAS(line, m->reply.body.data);
+    message_free(m);
+}
+
+TEST(notices_that_are_not_delivered_are_counted_over_a_restart_too)
+{
+    begin_world();
+    check_pending("punctual_notices_pending 0\n");
+    put("t", "{" ONCE "," TELL "}");
+    run_once("t", ATTEMPT_FAILED); // its notice is due
+    outage(0);
+    turn(NULL);
+    check_pending("punctual_notices_pending 1\n");
+    CHECK_INT(1, notice_count); // it is under way
+    outage(0);
+    check_pending("punctual_notices_pending 1\n"); // lost, and waits for its next attempt
+    outage(0);
+    check_pending("punctual_notices_pending 1\n");
+    pass(2 * HOUR);
+    json_decref(take_notice(ATTEMPT_FAILED));
+    check_pending("punctual_notices_pending 1\n");
+    pass(2 * HOUR);
+    json_decref(take_notice(ATTEMPT_SUCCEEDED));
+    check_pending("punctual_notices_pending 0\n");
+    end_world();
+}
+
 TEST(only_the_kinds_asked_for_are_told)
 {
     begin_world();
