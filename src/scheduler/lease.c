@@ -178,7 +178,8 @@ void release_lease(struct scheduler *s, wall now, struct flight *flight)
                                  flight->lease->due_at, "given back before it was begun",
                                  WALL_NONE},
              flight->task_id);
-    struct due_row row = {flight->run, flight->lease->due_at, flight->lane, flight->task_id,
+    struct due_row row = {flight->run, flight->lease->due_at,
+                          lane_of_next(s, flight->task_id, flight->lane), flight->task_id,
                           flight->priority};
     struct message *m = end_lease(s, now, flight);
     due_add(&s->due, &row);

@@ -105,7 +105,9 @@ void leases_turn(struct world *w, struct message **asked, size_t count)
             workers->polls =
                 memory_resize(workers->polls, workers->poll_room, sizeof *workers->polls);
         }
-        ((struct poll *)asked[i]->sender)->until_us = w->now_us + asked[i]->lease.wait_us;
+        struct poll *poll = asked[i]->sender;
+        poll->since_us = w->now_us;
+        poll->until_us = w->now_us + asked[i]->lease.wait_us;
         workers->polls[workers->poll_count++] = asked[i];
     }
     workers->turned_us = w->now_us;
@@ -172,6 +174,7 @@ static void give_back(struct world *w, struct owed *run)
     }
     run->state = RUN_WAITING;
     run->attempts--;
+    run->made_us = w->now_us; // it is late already
 }
 
 static void count_word(struct world *w, struct owed *run, enum lease_word word,
@@ -320,7 +323,7 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
 }
 
 // Nothing that could have been handed out is left.
-static void check_nothing_due(struct world *w, int queue)
+static void check_nothing_due(struct world *w, int queue, int64_t since_us)
 {
     for (size_t i = 0; i < w->run_count; i++) {
         const struct owed *run = &w->runs[i];
@@ -337,10 +340,14 @@ static void check_nothing_due(struct world *w, int queue)
         excuse = w->disturbed_us > excuse ? w->disturbed_us : excuse;
         excuse = w->workers.full_us[queue] > excuse ? w->workers.full_us[queue] : excuse;
         excuse = known && known->disturbed_us > excuse ? known->disturbed_us : excuse;
+        excuse = w->options.due_limit <= 10 && since_us > excuse ? since_us : excuse; // it is fed
         if (w->now_us - excuse > patience &&
             w->now_us - excuse > patience + model_feeding_us(w, ENDPOINTS + queue))
-            broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",
-                   queue, id_text(run->id), run->task);
+            broken(
+                w, "P2",
+                "a worker at queue %d goes away with nothing, and %s of t%d is due since %lld ms",
+                queue, id_text(run->id), run->task,
+                (long long)((wall_of(w).us - run->due_most.us) / MILLISECOND));
     }
 }
 
@@ -352,7 +359,7 @@ static void check_empty(struct world *w, const struct message *m)
     if (poll->until_us > w->now_us)
         broken(w, "P7", "a worker that would wait %lld ms more is sent away with nothing",
                (long long)((poll->until_us - w->now_us) / MILLISECOND));
-    check_nothing_due(w, poll->queue);
+    check_nothing_due(w, poll->queue, poll->since_us);
 }
 
 static void answered(struct world *w, const struct message *m, int *starts, bool heard)

@@ -270,6 +270,7 @@ static void make_spec(struct world *w, struct random *chance, struct spec *spec,
         make_policy(chance, spec);
         workers_draw(w, spec);
         policy_draw(w, chance, spec, task);
+        workers_spare(w, spec);
     }
     if (keep_schedules) {
         memcpy(spec->when, old->when, sizeof spec->when);

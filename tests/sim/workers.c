@@ -44,6 +44,16 @@ void workers_draw(struct world *w, struct spec *spec)
         spec->timeout_us = 0;
 }
 
+// Where a line has room for few, what catches up and finds it full looks again ten times a second.
+// That takes no time where endpoints empty it, and days where workers do.
+void workers_spare(const struct world *w, struct spec *spec)
+{
+    if (spec->endpoint < ENDPOINTS || w->options.due_limit > 10)
+        return;
+    spec->policy.catch_up = CATCH_UP_SKIP;
+    spec->policy.window_us = 0;
+}
+
 int64_t steady_of_server(const struct world *w)
 {
     return w->now_us - w->workers.booted_us;

@@ -30,7 +30,7 @@ struct lease_known { // what the model believes of a lease
 
 struct poll { // a worker waits; the message's sender
     int queue;
-    int64_t until_us; // steady, once a turn has taken it
+    int64_t since_us, until_us; // steady, once a turn has taken it
 };
 
 struct deed { // what a worker is going to say
@@ -61,7 +61,8 @@ struct workers {
 // workers.c
 void workers_choose(struct world *w);                  // for a life
 void workers_draw(struct world *w, struct spec *spec); // whether it goes to a queue
-int64_t workers_next(const struct world *w);           // steady; INT64_MAX: never
+void workers_spare(const struct world *w, struct spec *spec);
+int64_t workers_next(const struct world *w); // steady; INT64_MAX: never
 void workers_work(struct world *w);
 // A run was handed to a worker, which makes up its mind about it.
 void workers_got(struct world *w, const struct owed *run);
