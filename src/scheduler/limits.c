@@ -278,6 +278,12 @@ bool limits_arrived(struct limits *limits, run_id run)
     return true;
 }
 
+// Whether what is released into a lane starts soon: at a queue, only while a worker waits there.
+static bool takes_runs(const struct scheduler *s, uint64_t lane)
+{
+    return lane & LANE_QUEUE ? queue_has_room(s, lane) : lane_has_room(&s->lanes, lane);
+}
+
 static void count_flights(struct scheduler *s)
 {
     struct limits *limits = &s->limits;
@@ -288,7 +294,7 @@ static void count_flights(struct scheduler *s)
     for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
         struct strand *strand = value;
         strand->running = 0;
-        if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+        if (strand->rate && takes_runs(s, strand->lane))
             strand->rate->offered += strand->released;
     }
     for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
@@ -346,9 +352,8 @@ static int room_to_release(const struct scheduler *s, wall now, const struct str
         strand->max_running ? strand->max_running - strand->running - strand->released : INT32_MAX;
     if (!strand->rate || room <= 0)
         return room;
-    int starts =
-        rate_room(&strand->rate->rate, strand->rule, now) -
-        (lane_has_room(&s->lanes, strand->lane) ? strand->rate->offered : strand->released);
+    int starts = rate_room(&strand->rate->rate, strand->rule, now) -
+                 (takes_runs(s, strand->lane) ? strand->rate->offered : strand->released);
     return starts < room ? starts : room;
 }
 
@@ -387,7 +392,7 @@ static bool release_first(struct scheduler *s, wall now, struct strand *strand)
     leave_strand(limits, strand, run);
     strand->released++;
     map_put(&limits->released, entry.order, strand);
-    if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+    if (strand->rate && takes_runs(s, strand->lane))
         strand->rate->offered++;
     return true;
 }
