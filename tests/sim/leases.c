@@ -9,6 +9,7 @@
 #include "sim/world.h"
 
 #define GRACE_US (10 * SECOND) // docs/guides/workers.md: what a restart leaves at least
+#define MUCH 900               // runs at a queue: a turn looks at no more than a thousand
 
 bool goes_to_queue(const struct world *w, int spec)
 {
@@ -18,6 +19,11 @@ bool goes_to_queue(const struct world *w, int spec)
 static int64_t least_of(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static int queue_of(const struct world *w, const struct owed *run)
@@ -322,32 +328,46 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
     return run;
 }
 
-// Nothing that could have been handed out is left.
-static void check_nothing_due(struct world *w, int queue, int64_t since_us)
+static bool is_due_at(const struct world *w, const struct owed *run, int queue)
 {
-    for (size_t i = 0; i < w->run_count; i++) {
+    const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
+    int spec = known ? known->spec : run->spec;
+    return is_pending(run->state) && !run->swept && goes_to_queue(w, spec) &&
+           w->specs[spec].endpoint - ENDPOINTS == queue &&
+           run->due_most.us <= wall_of(w).us - model_patience(run) &&
+           (!known || (known->alive && known->pause < 0));
+}
+
+// Until when something held back a run that is due at a queue. Who does not wait may come between
+// two turns: what limits let go has ended meanwhile, a line that has room for few is not filled
+// again, or so much is in it that a turn does not get to its end.
+static int64_t held_until(const struct world *w, const struct owed *run, const struct poll *poll,
+                          bool much)
+{
+    const struct policy *policy = policy_of_run(w, run);
+    bool between = much || w->options.due_limit <= 10 || policy->max_running || policy->rate.limit;
+    int64_t excuse = most_of(policies_excuse(w, run), most_of(run->made_us, w->disturbed_us));
+    excuse = most_of(excuse, w->workers.full_us[poll->queue]);
+    if (run->task >= 0)
+        excuse = most_of(excuse, w->tasks[run->task].disturbed_us);
+    return between ? most_of(excuse, poll->since_us) : excuse;
+}
+
+// Nothing that could have been handed out is left.
+static void check_nothing_due(struct world *w, const struct poll *poll)
+{
+    size_t due = 0;
+    for (size_t i = 0; i < w->run_count; i++)
+        due += is_due_at(w, &w->runs[i], poll->queue);
+    for (size_t i = 0; i < w->run_count && due; i++) {
         const struct owed *run = &w->runs[i];
-        const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
-        int spec = known ? known->spec : run->spec;
-        int64_t patience = model_patience(run);
-        if (!is_pending(run->state) || run->swept || !goes_to_queue(w, spec) ||
-            w->specs[spec].endpoint - ENDPOINTS != queue ||
-            run->due_most.us > wall_of(w).us - patience ||
-            (known && (!known->alive || known->pause >= 0)))
+        if (!is_due_at(w, run, poll->queue))
             continue;
-        int64_t excuse = policies_excuse(w, run);
-        excuse = run->made_us > excuse ? run->made_us : excuse;
-        excuse = w->disturbed_us > excuse ? w->disturbed_us : excuse;
-        excuse = w->workers.full_us[queue] > excuse ? w->workers.full_us[queue] : excuse;
-        excuse = known && known->disturbed_us > excuse ? known->disturbed_us : excuse;
-        excuse = w->options.due_limit <= 10 && since_us > excuse ? since_us : excuse; // it is fed
-        if (w->now_us - excuse > patience &&
-            w->now_us - excuse > patience + model_feeding_us(w, ENDPOINTS + queue))
-            broken(
-                w, "P2",
-                "a worker at queue %d goes away with nothing, and %s of t%d is due since %lld ms",
-                queue, id_text(run->id), run->task,
-                (long long)((wall_of(w).us - run->due_most.us) / MILLISECOND));
+        int64_t since = w->now_us - held_until(w, run, poll, due > MUCH);
+        int64_t patience = model_patience(run);
+        if (since > patience && since > patience + model_feeding_us(w, ENDPOINTS + poll->queue))
+            broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",
+                   poll->queue, id_text(run->id), run->task);
     }
 }
 
@@ -359,7 +379,7 @@ static void check_empty(struct world *w, const struct message *m)
     if (poll->until_us > w->now_us)
         broken(w, "P7", "a worker that would wait %lld ms more is sent away with nothing",
                (long long)((poll->until_us - w->now_us) / MILLISECOND));
-    check_nothing_due(w, poll->queue, poll->since_us);
+    check_nothing_due(w, poll);
 }
 
 static void answered(struct world *w, const struct message *m, int *starts, bool heard)
@@ -384,8 +404,10 @@ static void answered(struct world *w, const struct message *m, int *starts, bool
             workers_got(w, run);
     }
     json_decref(said);
-    if (!count)
-        check_empty(w, m);
+    if (count)
+        return;
+    policies_wrote(w, *starts, false);
+    check_empty(w, m);
 }
 
 // Takes it off the list. Whoever has waited longer at the same queue is served before.
