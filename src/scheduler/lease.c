@@ -120,6 +120,7 @@ static struct message *end_lease(struct scheduler *s, wall now, struct flight *f
     s->leases.count--;
     s->overlaps.busy_known = false; // counted anew
     overlap_ended(s, flight->task_id);
+    limits_ended(&s->limits, flight->task_id);
     lease_free(lease);
     free(flight);
     tidy_deadlines(s);

@@ -265,6 +265,15 @@ void limits_started(struct scheduler *s, wall at, const struct run *run, const s
         record_start(s, at, run, strand);
 }
 
+void limits_ended(struct limits *limits, int64_t task)
+{
+    struct strand *strand = task ? map_get(&limits->strands, (uint64_t)task) : NULL;
+    if (!strand || strand->running == 0)
+        return;
+    strand->running--;
+    limits->next = (wall){0};
+}
+
 // --- what comes back ---
 
 bool limits_arrived(struct limits *limits, run_id run)

@@ -51,6 +51,9 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
 // It has started.
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task);
 
+// A run of it that a worker had has ended: its place is free within the very turn.
+void limits_ended(struct limits *limits, int64_t task);
+
 // The task has a new definition, which counts at once.
 void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,
                     const struct task *after);

@@ -328,12 +328,17 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
     return run;
 }
 
+static bool is_noted_at(const struct world *w, const struct owed *run, int queue)
+{
+    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
+    return (is_pending(run->state) || run->swept) && goes_to_queue(w, spec) &&
+           w->specs[spec].endpoint - ENDPOINTS == queue;
+}
+
 static bool is_due_at(const struct world *w, const struct owed *run, int queue)
 {
     const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
-    int spec = known ? known->spec : run->spec;
-    return is_pending(run->state) && !run->swept && goes_to_queue(w, spec) &&
-           w->specs[spec].endpoint - ENDPOINTS == queue &&
+    return is_noted_at(w, run, queue) && !run->swept &&
            run->due_most.us <= wall_of(w).us - model_patience(run) &&
            (!known || (known->alive && known->pause < 0));
 }
@@ -356,14 +361,14 @@ static int64_t held_until(const struct world *w, const struct owed *run, const s
 // Nothing that could have been handed out is left.
 static void check_nothing_due(struct world *w, const struct poll *poll)
 {
-    size_t due = 0;
+    size_t noted = policies_told(); // has ended in this turn
     for (size_t i = 0; i < w->run_count; i++)
-        due += is_due_at(w, &w->runs[i], poll->queue);
-    for (size_t i = 0; i < w->run_count && due; i++) {
+        noted += is_noted_at(w, &w->runs[i], poll->queue);
+    for (size_t i = 0; i < w->run_count && noted; i++) {
         const struct owed *run = &w->runs[i];
         if (!is_due_at(w, run, poll->queue))
             continue;
-        int64_t since = w->now_us - held_until(w, run, poll, due > MUCH);
+        int64_t since = w->now_us - held_until(w, run, poll, noted > MUCH);
         int64_t patience = model_patience(run);
         if (since > patience && since > patience + model_feeding_us(w, ENDPOINTS + poll->queue))
             broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",
