@@ -9,7 +9,7 @@
 #include "sim/world.h"
 
 #define GRACE_US (10 * SECOND) // docs/guides/workers.md: what a restart leaves at least
-#define MUCH 900               // runs at a queue: a turn looks at no more than a thousand
+#define MUCH 900 // runs: a turn looks at no more than a thousand, and some are noted twice
 
 bool goes_to_queue(const struct world *w, int spec)
 {
@@ -328,17 +328,12 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
     return run;
 }
 
-static bool is_noted_at(const struct world *w, const struct owed *run, int queue)
-{
-    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
-    return (is_pending(run->state) || run->swept) && goes_to_queue(w, spec) &&
-           w->specs[spec].endpoint - ENDPOINTS == queue;
-}
-
 static bool is_due_at(const struct world *w, const struct owed *run, int queue)
 {
     const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
-    return is_noted_at(w, run, queue) && !run->swept &&
+    int spec = known ? known->spec : run->spec;
+    return is_pending(run->state) && !run->swept && goes_to_queue(w, spec) &&
+           w->specs[spec].endpoint - ENDPOINTS == queue &&
            run->due_most.us <= wall_of(w).us - model_patience(run) &&
            (!known || (known->alive && known->pause < 0));
 }
@@ -346,11 +341,11 @@ static bool is_due_at(const struct world *w, const struct owed *run, int queue)
 // Until when something held back a run that is due at a queue. Who does not wait may come between
 // two turns: what limits let go has ended meanwhile, a line that has room for few is not filled
 // again, or so much is in it that a turn does not get to its end.
-static int64_t held_until(const struct world *w, const struct owed *run, const struct poll *poll,
-                          bool much)
+static int64_t held_until(const struct world *w, const struct owed *run, const struct poll *poll)
 {
     const struct policy *policy = policy_of_run(w, run);
-    bool between = much || w->options.due_limit <= 10 || policy->max_running || policy->rate.limit;
+    bool between = w->run_count > MUCH || w->options.due_limit <= 10 || policy->max_running ||
+                   policy->rate.limit;
     int64_t excuse = most_of(policies_excuse(w, run), most_of(run->made_us, w->disturbed_us));
     excuse = most_of(excuse, w->workers.full_us[poll->queue]);
     if (run->task >= 0)
@@ -361,14 +356,11 @@ static int64_t held_until(const struct world *w, const struct owed *run, const s
 // Nothing that could have been handed out is left.
 static void check_nothing_due(struct world *w, const struct poll *poll)
 {
-    size_t noted = policies_told(); // has ended in this turn
-    for (size_t i = 0; i < w->run_count; i++)
-        noted += is_noted_at(w, &w->runs[i], poll->queue);
-    for (size_t i = 0; i < w->run_count && noted; i++) {
+    for (size_t i = 0; i < w->run_count; i++) {
         const struct owed *run = &w->runs[i];
         if (!is_due_at(w, run, poll->queue))
             continue;
-        int64_t since = w->now_us - held_until(w, run, poll, noted > MUCH);
+        int64_t since = w->now_us - held_until(w, run, poll);
         int64_t patience = model_patience(run);
         if (since > patience && since > patience + model_feeding_us(w, ENDPOINTS + poll->queue))
             broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",

@@ -105,11 +105,6 @@ void policies_watch(struct store_verbs *verbs)
     verbs->finish_attempt = hear_attempt;
 }
 
-size_t policies_told(void)
-{
-    return heard.count;
-}
-
 void policies_turn(struct world *w)
 {
     (void)w;
