@@ -103,11 +103,29 @@ static void leave_rate(struct strand *strand)
     strand->rate = NULL;
 }
 
+// Nobody may ever take out what was released into a queue that the task has left. It is noted anew
+// where the task has gone, so its place is free.
+static void forget_released(struct limits *limits, struct strand *strand)
+{
+    uint64_t *runs = memory_array(limits->released.count + 1, sizeof *runs), key;
+    size_t count = 0;
+    void *of;
+    for (size_t at = 0; strand->released && map_each(&limits->released, &at, &key, &of);)
+        if (of == strand)
+            runs[count++] = key;
+    while (count)
+        map_remove(&limits->released, runs[--count]);
+    strand->released = 0;
+    free(runs);
+}
+
 // Takes over the rules of a definition, which may have changed since the strand was made.
 static void adopt(struct scheduler *s, wall now, struct strand *strand, const struct task *task)
 {
     bool limited = task->rate_limit.limit != 0;
     uint64_t key = limited ? rate_key_of(task) : 0;
+    if (strand->lane & LANE_QUEUE && strand->lane != task->lane)
+        forget_released(&s->limits, strand);
     strand->lane = task->lane;
     strand->max_running = strand->task ? task->max_running : 0;
     strand->rule = (struct rate_rule){task->rate_limit.limit, task->rate_limit.per_us};
