@@ -334,7 +334,7 @@ static bool is_due_at(const struct world *w, const struct owed *run, int queue)
     int spec = known ? known->spec : run->spec;
     return is_pending(run->state) && !run->swept && goes_to_queue(w, spec) &&
            w->specs[spec].endpoint - ENDPOINTS == queue &&
-           run->due_most.us <= wall_of(w).us - model_patience(run) &&
+           run->due_most.us <= wall_of(w).us - model_patience(w, run) &&
            (!known || (known->alive && known->pause < 0));
 }
 
@@ -361,7 +361,7 @@ static void check_nothing_due(struct world *w, const struct poll *poll)
         if (!is_due_at(w, run, poll->queue))
             continue;
         int64_t since = w->now_us - held_until(w, run, poll);
-        int64_t patience = model_patience(run);
+        int64_t patience = model_patience(w, run);
         if (since > patience && since > patience + model_feeding_us(w, ENDPOINTS + poll->queue))
             broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",
                    poll->queue, id_text(run->id), run->task);
