@@ -15,7 +15,7 @@ static int64_t most_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void fly_no_more(struct world *w, struct owed *run)
+void model_landed(struct world *w, struct owed *run)
 {
     run->flying = false;
     w->flying--;
@@ -93,11 +93,17 @@ void model_report(struct world *w, struct message *m, bool heard)
     (void)heard;
     const struct attempt *attempt = &m->attempt;
     struct owed *run = owed_find(w, attempt->run);
+    if (run && attempt->fence <= run->early_fence)
+        return; // a call back has ended it already
     if (!run || !run->flying || run->leased)
         broken(w, "sim", "a report for nothing: %s", id_text(attempt->run));
-    fly_no_more(w, run);
+    model_landed(w, run);
     trace(w, "report: %s attempt %d %s", id_text(run->id), attempt->number,
           attempt_outcome_text(attempt->outcome));
+    if (attempt->open) {
+        callback_opened(w, run, attempt);
+        return;
+    }
     breaker_reported(w, attempt, w->specs[run->spec].endpoint);
     if (run->state != RUN_RUNNING)
         return; // canceled meanwhile

@@ -53,7 +53,7 @@ static void written(const struct world *w, struct lease_known *lease)
     lease->most = wall_then(w, lease->most_us);
 }
 
-static void begin(struct world *w, struct owed *run, struct lease_known lease)
+void lease_begin(struct world *w, struct owed *run, struct lease_known lease)
 {
     struct workers *workers = &w->workers;
     if (workers->leased_count == workers->leased_room) {
@@ -64,6 +64,7 @@ static void begin(struct world *w, struct owed *run, struct lease_known lease)
     workers->leased[workers->leased_count++] = (size_t)(run - w->runs);
     run->leased = run->flying = true;
     run->lease = lease;
+    written(w, &run->lease);
 }
 
 void lease_end(struct world *w, struct owed *run)
@@ -81,7 +82,7 @@ void lease_end(struct world *w, struct owed *run)
 
 void lease_unseen(struct world *w, struct owed *run)
 {
-    begin(w, run, (struct lease_known){.unseen = true});
+    lease_begin(w, run, (struct lease_known){.unseen = true});
 }
 
 // --- a turn ---
@@ -128,14 +129,14 @@ void leases_reap(struct world *w)
         const struct lease_known *lease = &run->lease;
         if (lease->until_us > w->now_us)
             continue;
-        bool capped = lease->until_us == lease->most_us;
+        bool timed_out = lease->callback || lease->until_us == lease->most_us;
         struct attempt attempt = {.run = run->id,
                                   .number = run->attempts,
-                                  .outcome = capped ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
+                                  .outcome = timed_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
                                   .retry_after_us = -1};
         trace(w, "the lease of %s runs out", id_text(run->id));
         w->verdict->figures.expired++;
-        run->lost += !capped;
+        run->lost += !timed_out;
         lease_end(w, run);
         model_over(w, run, &attempt);
     }
@@ -208,8 +209,11 @@ static int judge(struct world *w, enum lease_word word, const struct lease_row *
     struct owed *run = owed_find(w, row->attempt.run);
     if (!run)
         return 404;
-    if (!run->leased || run->fence != row->attempt.fence)
+    if (!callback_comes_early(w, run, row->attempt.fence, word) &&
+        (!run->leased || run->fence != row->attempt.fence))
         return 409;
+    if (run->lease.callback && word == WORD_RELEASE)
+        return 409; // only a worker gives a run back
     count_word(w, run, word, row);
     return 200;
 }
@@ -317,8 +321,7 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
     struct lease_known lease = {.length_us = m->lease.length_us,
                                 .most_us = timeout_us ? w->now_us + timeout_us : INT64_MAX};
     lease.until_us = least_of(w->now_us + lease.length_us, lease.most_us);
-    written(w, &lease);
-    begin(w, run, lease);
+    lease_begin(w, run, lease);
     check_lease(w, run, said);
     int most = w->workers.limits[queue].max_running;
     if (most && held_at(w, queue) > most)
@@ -471,14 +474,16 @@ static int64_t until_after_start(const struct world *w, struct lease_known *leas
 static void find_again(struct world *w, struct owed *run)
 {
     struct lease_known *lease = &run->lease;
-    sqlite3_stmt *q =
-        ask_about(w, "SELECT steady_until, steady_most, length_us FROM leases WHERE run_id = ?1",
-                  run->id.value);
+    sqlite3_stmt *q = ask_about(w,
+                                "SELECT steady_until, steady_most, length_us, kind FROM leases"
+                                " WHERE run_id = ?1",
+                                run->id.value);
     bool bounded = sqlite3_column_type(q, 1) != SQLITE_NULL;
     int64_t base = w->workers.booted_us;
     int64_t until_us = sqlite3_column_int64(q, 0) + base;
     int64_t most_us = bounded ? sqlite3_column_int64(q, 1) + base : INT64_MAX;
     int64_t length_us = sqlite3_column_int64(q, 2);
+    bool callback = sqlite3_column_int(q, 3) == LEASE_CALLBACK;
     sqlite3_finalize(q);
     bool same = lease->boot == w->workers.boot;
     int64_t expected = lease->unseen ? until_us : until_after_start(w, lease, same);
@@ -491,7 +496,8 @@ static void find_again(struct world *w, struct owed *run)
         until_us < least_of(w->now_us + least_of(length_us, GRACE_US), most_us))
         broken(w, "P18", "after the start %s is leased for %lld ms", id_text(run->id),
                (long long)((until_us - w->now_us) / MILLISECOND));
-    *lease = (struct lease_known){.length_us = length_us, .until_us = until_us, .most_us = most_us};
+    *lease = (struct lease_known){
+        .length_us = length_us, .until_us = until_us, .most_us = most_us, .callback = callback};
     written(w, lease);
 }
 

@@ -189,9 +189,10 @@ static void print_figures(const struct figures *f, double seconds)
            (unsigned long long)f->runs, (unsigned long long)f->occurrences,
            (unsigned long long)f->orders, (unsigned long long)f->reports,
            (unsigned long long)f->effects, (unsigned long long)f->audits);
-    printf("workers: %llu leases, %llu words that counted, %llu leases that ran out\n",
-           (unsigned long long)f->leases, (unsigned long long)f->words,
-           (unsigned long long)f->expired);
+    printf("workers: %llu leases, %llu call backs, %llu words that counted, %llu leases that ran "
+           "out\n",
+           (unsigned long long)f->leases, (unsigned long long)f->callbacks,
+           (unsigned long long)f->words, (unsigned long long)f->expired);
     printf("faults:");
     for (size_t i = user_event_count; i < user_event_count + fault_event_count; i++)
         printf(" %s %llu", event_at(i)->name, (unsigned long long)f->events[i]);

@@ -213,7 +213,8 @@ static void write_target(const struct spec *spec, char *to, size_t size)
 {
     int queue = spec->endpoint - ENDPOINTS;
     if (queue < 0)
-        snprintf(to, size, "\"http\":{\"url\":\"http://10.0.0.%d/hook\"},", spec->endpoint + 1);
+        snprintf(to, size, "\"http\":{\"url\":\"http://10.0.0.%d/hook\"},%s", spec->endpoint + 1,
+                 spec->callback ? "\"completion\":\"callback\"," : "");
     else
         snprintf(to, size, "\"queue\":{\"name\":\"q%d\"},", queue);
     size_t used = strlen(to);

@@ -37,8 +37,13 @@ void workers_choose(struct world *w)
 void workers_draw(struct world *w, struct spec *spec)
 {
     struct random *chance = &w->workers.chance;
-    if (!w->workers.on || !odds(chance, 45))
+    spec->callback = false;
+    if (!w->workers.on)
         return;
+    if (!odds(chance, 45)) {
+        spec->callback = odds(chance, 30);
+        return;
+    }
     spec->endpoint = ENDPOINTS + (int)random_below(chance, QUEUES);
     if (odds(chance, 50))
         spec->timeout_us = 0;
@@ -68,7 +73,7 @@ void workers_done(struct world *w)
 
 // --- what a worker is going to say ---
 
-static void intend(struct world *w, struct deed deed)
+void workers_intend(struct world *w, struct deed deed)
 {
     struct workers *workers = &w->workers;
     if (workers->deed_count == workers->deed_room) {
@@ -101,13 +106,13 @@ static void end_with(struct world *w, const struct owed *run, enum lease_word wo
 {
     struct random *chance = &w->workers.chance;
     struct deed deed = word_about(w, run, word, in_us);
-    intend(w, deed);
+    workers_intend(w, deed);
     if (!odds(chance, 20))
         return;
     deed.at_us += random_below(chance, odds(chance, 50) ? 20 * MILLISECOND : 2 * MINUTE);
     if (odds(chance, 30))
         deed.word = (enum lease_word)random_below(chance, LEASE_WORD_COUNT);
-    intend(w, deed);
+    workers_intend(w, deed);
 }
 
 void workers_got(struct world *w, const struct owed *run)
@@ -125,7 +130,7 @@ void workers_got(struct world *w, const struct owed *run)
     }
     while (odds(chance, 35)) {
         at_us += random_below(chance, length_us);
-        intend(w, word_about(w, run, WORD_HEARTBEAT, at_us));
+        workers_intend(w, word_about(w, run, WORD_HEARTBEAT, at_us));
     }
     end_with(w, run, word, at_us + random_below(chance, length_us));
 }
@@ -163,7 +168,7 @@ static void say_later(struct world *w, struct deed deed)
     if (odds(chance, 30))
         return;
     deed.at_us = w->now_us + 1 + random_below(chance, 30 * SECOND);
-    intend(w, deed);
+    workers_intend(w, deed);
 }
 
 int64_t workers_next(const struct world *w)
@@ -225,6 +230,12 @@ static void take_work(struct world *w, struct random *chance)
     post(w, m);
 }
 
+// Only who has seen the request knows its fence, and that is not now.
+static bool is_asked(const struct world *w, const struct owed *run)
+{
+    return run->flying && !run->leased && w->specs[run->spec].callback;
+}
+
 // About any run, with a fence from the past, the future, or now.
 static void say_anything(struct world *w, struct random *chance)
 {
@@ -237,6 +248,8 @@ static void say_anything(struct world *w, struct random *chance)
     if (back && !odds(chance, 5)) {
         const struct owed *run =
             &w->runs[w->run_count - 1 - (size_t)random_below(chance, (int64_t)back)];
+        if (is_asked(w, run))
+            return;
         deed.run = run->id;
         deed.fence = run->fence + (odds(chance, 30) ? 0 : random_below(chance, 5) - 2);
     }

@@ -19,12 +19,14 @@
 struct world;
 struct owed;
 struct spec;
+struct try;
 
 struct lease_known { // what the model believes of a lease
     int64_t length_us;
     int64_t until_us, most_us; // steady; most: INT64_MAX where it has no end
     wall until, most;          // the same by the wall clock, when it was last written
     int64_t boot;              // which start of the machine its steady times are of
+    bool callback;             // an endpoint's that has answered 202
     bool unseen;               // given in a turn of which nobody has heard
 };
 
@@ -69,7 +71,16 @@ void workers_got(struct world *w, const struct owed *run);
 int64_t steady_of_server(const struct world *w); // its clock begins with the machine's start
 void workers_done(struct world *w);
 
+// Puts something on the list of what is going to be said.
+void workers_intend(struct world *w, struct deed deed);
+
+// callbacks.c
+void callbacks_seen(struct world *w, struct try *try);
+void callback_opened(struct world *w, struct owed *run, const struct attempt *attempt);
+bool callback_comes_early(struct world *w, struct owed *run, int64_t fence, enum lease_word word);
+
 // leases.c
+void lease_begin(struct world *w, struct owed *run, struct lease_known lease);
 void leases_turn(struct world *w, struct message **asked, size_t count); // begins
 void leases_reap(struct world *w);
 // What leaves a turn for those who wait; `orders` have left before. `well`: it has been committed;

@@ -262,6 +262,25 @@ static void check_replies(struct world *w, struct message **asked, size_t count,
         broken(w, "P4", "there are more replies than requests");
 }
 
+// Reports are the scheduler's: what the model needs of them is copied.
+static void keep_reports(struct message **asked, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (asked[i]->kind != MESSAGE_REPORT)
+            continue;
+        struct message *copy = memory_new(sizeof *copy);
+        *copy = *asked[i];
+        asked[i] = copy;
+    }
+}
+
+static void free_reports(struct message **asked, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (asked[i]->kind == MESSAGE_REPORT)
+            free(asked[i]);
+}
+
 static void settle(struct world *w, struct message **asked, size_t count, bool heard)
 {
     leases_reap(w);
@@ -313,7 +332,9 @@ static void turn(struct world *w)
     if (counted)
         audit_count_finals(w, finals);
     struct outbox out;
-    enum status status = scheduler_turn(w->scheduler, now, chain_up(asked, count), &out);
+    struct letter *inbox = chain_up(asked, count);
+    keep_reports(asked, count);
+    enum status status = scheduler_turn(w->scheduler, now, inbox, &out);
     if (fault && (disk_failed() || fault == DISK_CRASH_AFTER)) {
         w->verdict->figures.disk[fault]++;
         trace(w, "the disk or the process fails in the turn: %d", fault);
@@ -336,6 +357,7 @@ static void turn(struct world *w)
     w->lost_may_be_new = w->lost_may_be_new || (failed && disk_committed());
     int orders = hand_orders(w, out.orders, !dies);
     leases_answer(w, out.replies, orders, !failed, !dies);
+    free_reports(asked, count);
     free_chain(out.replies);
     free_chain(out.attempts);
     free(asked);

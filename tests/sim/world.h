@@ -50,6 +50,7 @@ struct spec { // a definition
     int max_attempts, backoff;
     int64_t initial_us, max_us, timeout_us;
     int endpoint; // from ENDPOINTS on: a queue
+    bool callback;
     struct policy policy;
 };
 
@@ -92,7 +93,8 @@ struct owed { // a run
     int64_t fence; // how often it has started
     bool leased;
     struct lease_known lease;
-    int64_t made_us; // steady
+    int64_t early_fence; // its endpoint has called back before it had answered
+    int64_t made_us;     // steady
     run_id retry_of;
     int payload;              // 0: none
     bool seen;                // found in the store by the audit under way
@@ -133,6 +135,7 @@ struct
 try { // an attempt that the dispatcher has
     struct order *order;
     bool started, aborted;
+    bool open;      // answers 202, and will call back
     int64_t end_us; // steady; once started
     wall started_at;
     enum attempt_outcome outcome;
@@ -191,8 +194,8 @@ struct figures {
     uint64_t turns, requests, runs, orders, reports, effects, occurrences, audits;
     uint64_t events[EVENTS_MAX];
     uint64_t disk[DISK_FAULT_COUNT];
-    uint64_t by_policy[RUN_STATE_COUNT]; // ended by overlap or a deadline
-    uint64_t leases, words, expired;     // words that counted
+    uint64_t by_policy[RUN_STATE_COUNT];        // ended by overlap or a deadline
+    uint64_t leases, callbacks, words, expired; // words that counted
 };
 
 struct verdict_of_life {
@@ -323,6 +326,7 @@ void begin_pause(struct world *w, int task);
 
 // flights.c
 void model_report(struct world *w, struct message *m, bool heard);
+void model_landed(struct world *w, struct owed *run); // the dispatcher has it no more
 void model_order(struct world *w, const struct order *order);
 // An attempt is over, and nobody has the run any more.
 void model_over(struct world *w, struct owed *run, const struct attempt *attempt);
