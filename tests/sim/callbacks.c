@@ -51,7 +51,7 @@ void callbacks_seen(struct world *w, struct try *try)
     }
     if (odds(chance, try->open ? 12 : 70))
         return;
-    bool early = odds(chance, 15);
+    bool early = odds(chance, 30);
     int64_t at_us = early ? random_below(chance, answer_us) : answer_us;
     for (int i = 0; odds(chance, 40) && i < 5; i++) {
         at_us += random_below(chance, timeout_us);
