@@ -364,6 +364,8 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         free(record->paused_by);
         free(record->paused_why);
         record->paused_by = record->paused_why = NULL;
+        known->paused = record->paused_at;
+        known->resumed = now;
         record->paused_at = WALL_NONE;
         struct edit edit = edit_of(m, now);
         if (!went_well(s, store_mark_task(s->store, record, "resumed", &edit)))
