@@ -238,49 +238,6 @@ static void check_stopped(struct world *w, enum status status, const struct outb
     let_go(late);
 }
 
-// Workers are answered when there is something for them (leases.c).
-static const struct letter *not_a_poll(const struct letter *letter)
-{
-    while (letter && ((const struct message *)letter)->kind == MESSAGE_LEASE)
-        letter = letter->next;
-    return letter;
-}
-
-// All that was asked comes back, once and in order; lost attempts come with the first turn.
-static void check_replies(struct world *w, struct message **asked, size_t count,
-                          const struct outbox *out)
-{
-    const struct letter *reply = not_a_poll(out->replies);
-    for (size_t i = 0; i < count; i++) {
-        if (asked[i]->kind == MESSAGE_REPORT || asked[i]->kind == MESSAGE_LEASE)
-            continue;
-        if (reply != &asked[i]->letter)
-            broken(w, "P4", "replies are not those that were asked for");
-        reply = not_a_poll(reply->next);
-    }
-    if (reply)
-        broken(w, "P4", "there are more replies than requests");
-}
-
-// Reports are the scheduler's: what the model needs of them is copied.
-static void keep_reports(struct message **asked, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (asked[i]->kind != MESSAGE_REPORT)
-            continue;
-        struct message *copy = memory_new(sizeof *copy);
-        *copy = *asked[i];
-        asked[i] = copy;
-    }
-}
-
-static void free_reports(struct message **asked, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (asked[i]->kind == MESSAGE_REPORT)
-            free(asked[i]);
-}
-
 static void settle(struct world *w, struct message **asked, size_t count, bool heard)
 {
     leases_reap(w);

@@ -315,6 +315,11 @@ void dispatcher_drain(struct world *w);
 uint64_t fingerprint_of(const struct creation *what);
 int wishes_of(const struct creation *what);
 
+// replies.c
+void keep_reports(struct message **asked, size_t count); // as copies: the turn takes them over
+void free_reports(struct message **asked, size_t count);
+void check_replies(struct world *w, struct message **asked, size_t count, const struct outbox *out);
+
 // model.c
 struct owed *owed_find(struct world *w, run_id id);
 struct owed *owed_add(struct world *w, run_id id);
