@@ -6,9 +6,10 @@
  * same seed and settings replay exactly.
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
- * calls; users.c and faults.c are the tables of what happens; model.c and flights.c know what was
- * promised; audit.c holds that against what is stored. A new kind of event is a row in users.c or
- * faults.c, a new check a row in audit.c.
+ * calls, callbacks.c what those say later; users.c, faults.c and workers.c are the tables of what
+ * happens; model.c, flights.c and leases.c know what was promised; audit.c holds that against what
+ * is stored. A new kind of event is a row in users.c, faults.c or workers.c, a new check a row in
+ * audit.c.
  */
 #pragma once
 
