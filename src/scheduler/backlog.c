@@ -24,7 +24,7 @@ static bool is_too_late(const struct task *task, const struct upcoming_item *ite
 }
 
 // What becomes of one of them. Of a task that is paused none runs; what came before the pause is
-// missed all the same.
+// missed all the same. What daylight saving leaves out was never to run, so nothing misses it.
 static void decide(const struct backlog *backlog, wall now, const struct origin *origin,
                    const struct upcoming_item *item, struct decision *ret)
 {
@@ -32,7 +32,7 @@ static void decide(const struct backlog *backlog, wall now, const struct origin 
     bool paused = wall_is_set(record->paused_at);
     bool runs = item->nominal.us >= backlog->run_from.us && !*backlog->reason;
     *ret = (struct decision){.state = RUN_MISSED, .trigger = TRIGGER_SCHEDULE};
-    if (*backlog->reason)
+    if (*backlog->reason && item->dst != DST_SKIPPED)
         snprintf(ret->reason, sizeof ret->reason, "%s", backlog->reason);
     else if (paused && (runs || item->nominal.us >= record->paused_at.us))
         decide_paused(record, ret);

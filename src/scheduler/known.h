@@ -15,7 +15,8 @@
 
 struct known_task {
     struct task_record record;
-    struct task *task; // its newest definition
+    struct task *task;    // its newest definition
+    wall paused, resumed; // the pause that has ended in the turn under way
 };
 
 struct known {

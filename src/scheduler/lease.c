@@ -120,6 +120,7 @@ static struct message *end_lease(struct scheduler *s, wall now, struct flight *f
     s->leases.count--;
     s->overlaps.busy_known = false; // counted anew
     overlap_ended(s, flight->task_id);
+    limits_ended(&s->limits, flight->task_id);
     lease_free(lease);
     free(flight);
     tidy_deadlines(s);
@@ -178,7 +179,8 @@ void release_lease(struct scheduler *s, wall now, struct flight *flight)
                                  flight->lease->due_at, "given back before it was begun",
                                  WALL_NONE},
              flight->task_id);
-    struct due_row row = {flight->run, flight->lease->due_at, flight->lane, flight->task_id,
+    struct due_row row = {flight->run, flight->lease->due_at,
+                          lane_of_next(s, flight->task_id, flight->lane), flight->task_id,
                           flight->priority};
     struct message *m = end_lease(s, now, flight);
     due_add(&s->due, &row);

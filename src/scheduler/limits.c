@@ -98,11 +98,29 @@ static void leave_rate(struct strand *strand)
     strand->rate = NULL;
 }
 
+// Nobody may ever take out what was released into a queue that the task has left. It is noted anew
+// where the task has gone, so its place is free.
+static void forget_released(struct limits *limits, struct strand *strand)
+{
+    uint64_t *runs = memory_array(limits->released.count + 1, sizeof *runs), key;
+    size_t count = 0;
+    void *of;
+    for (size_t at = 0; strand->released && map_each(&limits->released, &at, &key, &of);)
+        if (of == strand)
+            runs[count++] = key;
+    while (count)
+        map_remove(&limits->released, runs[--count]);
+    strand->released = 0;
+    free(runs);
+}
+
 // Takes over the rules of a definition, which may have changed since the strand was made.
 static void adopt(struct scheduler *s, wall now, struct strand *strand, const struct task *task)
 {
     bool limited = task->rate_limit.limit != 0;
     uint64_t key = limited ? task_rate_key(task) : 0;
+    if (strand->lane & LANE_QUEUE && strand->lane != task->lane)
+        forget_released(&s->limits, strand);
     strand->lane = task->lane;
     strand->max_running = strand->task ? task->max_running : 0;
     strand->rule = (struct rate_rule){task->rate_limit.limit, task->rate_limit.per_us};
@@ -292,6 +310,15 @@ void limits_queue_started(struct scheduler *s, wall at, const struct run *run, u
         record_start(s, at, run, key, rate, rule);
 }
 
+void limits_ended(struct limits *limits, int64_t task)
+{
+    struct strand *strand = task ? map_get(&limits->strands, (uint64_t)task) : NULL;
+    if (!strand || strand->running == 0)
+        return;
+    strand->running--;
+    limits->next = (wall){0};
+}
+
 // --- what comes back ---
 
 bool limits_arrived(struct limits *limits, run_id run)
@@ -305,6 +332,12 @@ bool limits_arrived(struct limits *limits, run_id run)
     return true;
 }
 
+// Whether what is released into a lane starts soon: at a queue, only while a worker waits there.
+static bool takes_runs(const struct scheduler *s, uint64_t lane)
+{
+    return lane & LANE_QUEUE ? queue_has_room(s, lane) : lane_has_room(&s->lanes, lane);
+}
+
 static void count_flights(struct scheduler *s)
 {
     struct limits *limits = &s->limits;
@@ -315,7 +348,7 @@ static void count_flights(struct scheduler *s)
     for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
         struct strand *strand = value;
         strand->running = 0;
-        if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+        if (strand->rate && takes_runs(s, strand->lane))
             strand->rate->offered += strand->released;
     }
     for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
@@ -373,9 +406,8 @@ static int room_to_release(const struct scheduler *s, wall now, const struct str
         strand->max_running ? strand->max_running - strand->running - strand->released : INT32_MAX;
     if (!strand->rate || room <= 0)
         return room;
-    int starts =
-        rate_room(&strand->rate->rate, strand->rule, now) -
-        (lane_has_room(&s->lanes, strand->lane) ? strand->rate->offered : strand->released);
+    int starts = rate_room(&strand->rate->rate, strand->rule, now) -
+                 (takes_runs(s, strand->lane) ? strand->rate->offered : strand->released);
     return starts < room ? starts : room;
 }
 
@@ -413,7 +445,7 @@ static bool release_first(struct scheduler *s, wall now, struct strand *strand)
     leave_strand(limits, strand, run);
     strand->released++;
     map_put(&limits->released, entry.order, strand);
-    if (strand->rate && lane_has_room(&s->lanes, strand->lane))
+    if (strand->rate && takes_runs(s, strand->lane))
         strand->rate->offered++;
     return true;
 }

@@ -54,6 +54,9 @@ bool limits_let(struct scheduler *s, wall at, const struct run *run, const struc
 // It has started.
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task);
 
+// A run of it that a worker had has ended: its place is free within the very turn.
+void limits_ended(struct limits *limits, int64_t task);
+
 // The rate of a queue: the next instant, `at` or later, at which one more of its runs may start.
 // WALL_NEVER where the store has failed.
 wall limits_queue_opens(struct scheduler *s, wall at, uint64_t lane, struct rate_rule rule);

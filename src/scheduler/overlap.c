@@ -13,7 +13,7 @@
 // The runs of one task that wait for another one to end.
 struct held {
     int64_t task;
-    struct heap runs; // key: waiting_order, order: id, item: lane
+    struct heap runs; // key: waiting_order, order: id
     bool freed;
     struct held *next; // of those freed
 };
@@ -78,7 +78,7 @@ static run_id live_one(struct scheduler *s, int64_t task)
 
 // --- who waits ---
 
-static void hold(struct scheduler *s, const struct run *run, uint64_t lane)
+static void hold(struct scheduler *s, const struct run *run)
 {
     struct held *held = map_get(&s->overlaps.held, (uint64_t)run->task);
     if (!held) {
@@ -86,8 +86,8 @@ static void hold(struct scheduler *s, const struct run *run, uint64_t lane)
         held->task = run->task;
         map_put(&s->overlaps.held, (uint64_t)run->task, held);
     }
-    heap_add(&held->runs, (struct heap_entry){waiting_order(run->due_at, run->priority),
-                                              (uint64_t)run->id.value, lane});
+    heap_add(&held->runs, (struct heap_entry){.key = waiting_order(run->due_at, run->priority),
+                                              .order = (uint64_t)run->id.value});
     map_put(&s->overlaps.runs, (uint64_t)run->id.value, held);
 }
 
@@ -136,13 +136,15 @@ static void release(struct scheduler *s, struct held *held)
 {
     struct known_task *known;
     struct heap_entry entry;
-    bool queue = went_well(s, known_task_by_id(&s->known, held->task, &known)) &&
-                 known->task->overlap == OVERLAP_QUEUE;
+    if (!went_well(s, known_task_by_id(&s->known, held->task, &known)))
+        return;
+    bool queue = known->task->overlap == OVERLAP_QUEUE;
+    uint64_t lane = known->task->lane; // nobody may be left where the task was when it was held
     while (!s->broken && let_go(s, held, &entry)) {
         run_id run = {(int64_t)entry.order};
         if (queue && !is_scheduled(s, run))
             continue;
-        note_in_lane(s, entry.item, waiting_due(entry.key), run, waiting_priority(entry.key));
+        note_in_lane(s, lane, waiting_due(entry.key), run, waiting_priority(entry.key));
         if (queue)
             break;
     }
@@ -242,7 +244,7 @@ static void replace_held(struct scheduler *s, wall now, int64_t task, const char
 }
 
 // The live ones are canceled. It starts at once, or when their attempts under way have ended.
-static bool replace(struct scheduler *s, wall now, const struct run *run, uint64_t lane)
+static bool replace(struct scheduler *s, wall now, const struct run *run)
 {
     char id[RUN_ID_TEXT], reason[160];
     run_id_format(run->id, id);
@@ -256,7 +258,7 @@ static bool replace(struct scheduler *s, wall now, const struct run *run, uint64
     replace_held(s, now, run->task, reason);
     free(running_of(s, run->task, &count)); // what a worker had has ended at once
     if (count)
-        hold(s, run, lane);
+        hold(s, run);
     return count == 0 && !s->broken;
 }
 
@@ -271,7 +273,7 @@ bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const 
         (!is_busy(s, run->task) && !find_waiting(s, run->task, &waiting)))
         return !s->broken;
     if (task->overlap == OVERLAP_QUEUE) {
-        hold(s, run, lane);
+        hold(s, run);
         return false;
     }
     if (run->due_at.us > now.us) { // claimed ahead: the other one may have ended by its time
@@ -280,5 +282,5 @@ bool overlap_allows(struct scheduler *s, wall now, const struct run *run, const 
         map_put(&s->overlaps.runs, (uint64_t)run->id.value, s);
         return false;
     }
-    return task->overlap == OVERLAP_SKIP ? skip(s, now, run) : replace(s, now, run, lane);
+    return task->overlap == OVERLAP_SKIP ? skip(s, now, run) : replace(s, now, run);
 }

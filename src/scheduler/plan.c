@@ -122,6 +122,18 @@ void record_occurrence(struct scheduler *s, wall now, const struct origin *origi
                  run.task);
 }
 
+// No turn has come between the instant and the end of the pause.
+static bool fell_into_pause(const struct known_task *known, wall now, wall nominal)
+{
+    return known->resumed.us == now.us && nominal.us < now.us && nominal.us >= known->paused.us;
+}
+
+static void decide_resumed(struct decision *ret)
+{
+    ret->state = RUN_SKIPPED;
+    snprintf(ret->reason, sizeof ret->reason, "the task was paused until a moment later");
+}
+
 // An occurrence that is found in time.
 static void record_on_time(struct scheduler *s, wall now, const struct known_task *known,
                            const struct schedule *schedule, const struct occurrence *occurrence)
@@ -140,6 +152,8 @@ static void record_on_time(struct scheduler *s, wall now, const struct known_tas
     };
     if (wall_is_set(record->paused_at))
         decide_paused(record, &decision);
+    else if (fell_into_pause(known, now, occurrence->nominal))
+        decide_resumed(&decision);
     else if (occurrence->dst == DST_SKIPPED)
         decide_dst_skipped(&decision);
     record_occurrence(s, now, &origin, &item, &decision);

@@ -193,6 +193,12 @@ static bool has_room(struct scheduler *s, wall now, const struct queue *queue)
     return !is_full(s, queue) && opens_at(s, now, queue).us <= now.us;
 }
 
+bool queue_has_room(const struct scheduler *s, uint64_t lane)
+{
+    const struct queue *queue = map_get(&s->queues.by_lane, lane);
+    return queue && queue->first && has_room(s, queue);
+}
+
 // As much as it wants and there is. The poll stays where it is.
 static void fill(struct scheduler *s, wall now, struct queue *queue, struct handing *handing,
                  int *budget)

@@ -62,7 +62,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     if (verdict.state == RUN_WAITING)
         due_add(&s->due, &(struct due_row){.run = attempt->run,
                                            .due_at = verdict.due_at,
-                                           .lane = task->lane,
+                                           .lane = lane_of_next(s, task_id, task->lane),
                                            .task = task_id,
                                            .priority = priority});
     pause_if_gone(s, now, attempt, task_id);

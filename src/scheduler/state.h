@@ -158,6 +158,9 @@ struct task_change {
 // Makes `task` the newest definition of its name, or with dry_run only says what would change.
 enum status change_task(struct scheduler *s, wall now, struct task *task, const struct edit *edit,
                         bool dry_run, struct task_change *ret);
+// Where a run waits that has come back from this lane: its task may have left a queue meanwhile, or
+// gone to one, and what was under way has not followed.
+uint64_t lane_of_next(struct scheduler *s, int64_t task, uint64_t lane);
 enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
                         const struct edit *edit);
 enum status pause_task(struct scheduler *s, wall now, struct known_task *known, const char *by,

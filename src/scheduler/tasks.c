@@ -65,6 +65,18 @@ static enum status follow_to_queue(struct scheduler *s, int64_t task, const stru
     return status;
 }
 
+uint64_t lane_of_next(struct scheduler *s, int64_t task, uint64_t lane)
+{
+    struct known_task *known;
+    if (!task || !went_well(s, known_task_by_id(&s->known, task, &known)))
+        return lane;
+    uint64_t newest = known->task->lane;
+    if (newest == lane || !((newest | lane) & LANE_QUEUE)) // endpoints hand on by themselves
+        return lane;
+    went_well(s, store_move_runs(s->store, task, newest));
+    return newest;
+}
+
 static enum status edit_task(struct scheduler *s, wall now, struct task_record *record,
                              const struct task *before, struct task *task, const struct edit *edit)
 {
@@ -352,6 +364,8 @@ void answer_resume(struct scheduler *s, wall now, struct message *m)
         free(record->paused_by);
         free(record->paused_why);
         record->paused_by = record->paused_why = NULL;
+        known->paused = record->paused_at;
+        known->resumed = now;
         record->paused_at = WALL_NONE;
         struct edit edit = edit_of(m, now);
         if (!went_well(s, store_mark_task(s->store, record, "resumed", &edit)))

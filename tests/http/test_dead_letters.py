@@ -124,7 +124,9 @@ def multiply(server: Server, run: str, count: int) -> None:
             f"INSERT INTO runs (id, {rest}) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
             f" WHERE i < {count}) SELECT id + i, {rest} FROM runs, n WHERE state = 5"
         )
-        store.execute("INSERT OR IGNORE INTO dead_letters (run_id, task_id) SELECT id, task_id FROM runs WHERE state = 5")
+        store.execute(
+            "INSERT OR IGNORE INTO dead_letters (run_id, task_id) SELECT id, task_id FROM runs WHERE state = 5"
+        )
     store.close()
 
 

@@ -56,6 +56,8 @@ static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
     run->nominal = wall_at(q, NOMINAL, WALL_NONE);
     run->state = state;
     run->attempts = run->lost = sqlite3_column_int(q, ATTEMPTS); // no order of it has left
+    run->fence = run->attempts;
+    run->lost -= state == RUN_RUNNING; // a worker has it, and does not know
     run->due_least = run->due_most = wall_at(q, DUE, WALL_NONE);
     run->made_us = 0;
     const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
@@ -132,6 +134,8 @@ static void check_runs(struct world *w, bool at_end)
             else
                 w->verdict->figures.occurrences++;
             policies_learned(w, run);
+            if (run->state == RUN_RUNNING)
+                lease_learn(w, run);
         }
         check_run(w, run, q, at_end);
     }
@@ -467,12 +471,12 @@ static void check_waiting(struct world *w, bool at_end)
             continue;
         bool held = run->task >= 0 && w->tasks[run->task].pause >= 0;
         int64_t excuse = w->disturbed_us;
-        for (int e = 0; e < ENDPOINTS; e++)
+        for (int e = 0; e < PLACES; e++)
             if (w->endpoint_disturbed_us[e] > excuse)
                 excuse = w->endpoint_disturbed_us[e];
         if (policies_excuse(w, run) > excuse)
             excuse = policies_excuse(w, run);
-        if (!held && w->now_us - excuse > model_patience(run))
+        if (!held && w->now_us - excuse > model_patience(w, run))
             broken(w, "P1", "run %s of t%d is due since %s, and nothing holds it back",
                    id_text(run->id), run->task, moment_text(run->due_at));
     }
@@ -546,6 +550,7 @@ static const struct check {
     {"P9 P11", check_attempts},
     {"P12", check_effects},
     {"P2 P4 P12", policies_audit},
+    {"P4 P7", leases_audit},
     {"P1 P2 P18", check_waiting},
     {"P21", check_books},
     {"P19", check_integrity},

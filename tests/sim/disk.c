@@ -50,6 +50,11 @@ FALLIBLE(keep_key,
 FALLIBLE(add_journal, (struct store * s, int64_t turn, wall at, const char *events, size_t size),
          (s, turn, at, events, size))
 
+FALLIBLE(put_lease, (struct store * s, const struct lease_record *record), (s, record))
+FALLIBLE(drop_lease, (struct store * s, run_id run), (s, run))
+FALLIBLE(find_lease, (struct store * s, run_id run, struct lease_record *ret), (s, run, ret))
+FALLIBLE(release_run, (struct store * s, run_id run, int64_t fence), (s, run, fence))
+
 static enum status commit(struct store *store)
 {
     bool lies = disk.fault == DISK_COMMIT_LIES;
@@ -83,6 +88,12 @@ void disk_take(struct world *w, struct store *store)
     disk.ours.keep_key = fallible_keep_key;
     disk.ours.add_journal = fallible_add_journal;
     disk.ours.commit = commit;
+    if (w->workers.on) {
+        disk.ours.put_lease = fallible_put_lease;
+        disk.ours.drop_lease = fallible_drop_lease;
+        disk.ours.find_lease = fallible_find_lease;
+        disk.ours.release_run = fallible_release_run;
+    }
     policies_watch(&disk.ours);
     store->verbs = &disk.ours;
     disk_arm(DISK_WELL, 0);

@@ -15,7 +15,7 @@ static int64_t most_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void fly_no_more(struct world *w, struct owed *run)
+void model_landed(struct world *w, struct owed *run)
 {
     run->flying = false;
     w->flying--;
@@ -49,8 +49,8 @@ static void next_attempt(struct world *w, struct owed *run, const struct attempt
 {
     const struct spec *spec = &w->specs[run->spec];
     bool at_most_once = policies_end_it(spec, run, attempt);
-    bool over = at_most_once || attempt->gone || attempt->outcome == ATTEMPT_REFUSED ||
-                run->attempts >= spec->max_attempts ||
+    bool over = at_most_once || attempt->gone || attempt->final ||
+                attempt->outcome == ATTEMPT_REFUSED || run->attempts >= spec->max_attempts ||
                 (run->task >= 0 && !w->tasks[run->task].alive);
     if (over) {
         run->state = RUN_FAILED;
@@ -93,17 +93,28 @@ void model_report(struct world *w, struct message *m, bool heard)
     (void)heard;
     const struct attempt *attempt = &m->attempt;
     struct owed *run = owed_find(w, attempt->run);
-    if (!run || !run->flying)
+    if (run && attempt->fence <= run->early_fence)
+        return; // a call back has ended it already
+    if (!run || !run->flying || run->leased)
         broken(w, "sim", "a report for nothing: %s", id_text(attempt->run));
-    fly_no_more(w, run);
+    model_landed(w, run);
     trace(w, "report: %s attempt %d %s", id_text(run->id), attempt->number,
           attempt_outcome_text(attempt->outcome));
+    if (attempt->open) {
+        callback_opened(w, run, attempt);
+        return;
+    }
     breaker_reported(w, attempt, w->specs[run->spec].endpoint);
     if (run->state != RUN_RUNNING)
         return; // canceled meanwhile
+    if (attempt->outcome == ATTEMPT_SUCCEEDED && !answered_well(w, attempt))
+        broken(w, "sim", "a success that no endpoint has seen");
+    model_over(w, run, attempt);
+}
+
+void model_over(struct world *w, struct owed *run, const struct attempt *attempt)
+{
     if (attempt->outcome == ATTEMPT_SUCCEEDED) {
-        if (!answered_well(w, attempt))
-            broken(w, "sim", "a success that no endpoint has seen");
         run->state = RUN_SUCCEEDED;
         run->delivered_well = true;
     } else {
@@ -196,11 +207,14 @@ static int64_t excuse_of(const struct world *w, const struct owed *run, int endp
 }
 
 // How long it may wait with nothing in its way. Runs that catch up are let go ten times a second,
-// and one that finds its lane full tries again the next time.
-int64_t model_patience(const struct owed *run)
+// and one that finds its lane full tries again the next time. In a queue a more urgent one stands
+// before it when that is due within the claim, and goes to nobody before its time.
+int64_t model_patience(const struct world *w, const struct owed *run)
 {
-    bool paced = run->trigger == TRIGGER_CATCH_UP && run->attempts == 0;
-    return paced ? EPSILON_US + PACE_US : EPSILON_US;
+    bool paced = run->trigger == TRIGGER_CATCH_UP && run->fence == 0;
+    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
+    int64_t ahead_us = goes_to_queue(w, spec) ? w->options.claim_ahead_us : 0;
+    return EPSILON_US + ahead_us + (paced ? PACE_US : 0);
 }
 
 // A line that holds only the first of its runs is fed with one or two of the others in a turn, and
@@ -222,10 +236,10 @@ static void check_time(struct world *w, const struct owed *run, const struct ord
     int64_t late = wall_of(w).us - order->due_at.us;
     int endpoint = spec_of(w, order->task) >= 0 ? w->specs[spec_of(w, order->task)].endpoint : 0;
     int64_t excuse = excuse_of(w, run, endpoint);
-    if (-late > w->options.claim_ahead_us)
+    if (-late > (endpoint < ENDPOINTS ? w->options.claim_ahead_us : 0))
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
-    int64_t patience = model_patience(run);
+    int64_t patience = model_patience(w, run);
     if (late > patience && w->now_us - excuse > patience &&
         w->now_us - excuse > patience + model_feeding_us(w, endpoint))
         broken(w, "P2", "run %s of t%d starts %lld ms late, and nothing held it back",
@@ -239,9 +253,10 @@ static void check_number(struct world *w, const struct owed *run, const struct o
     if (run_state_is_final(run->state))
         broken(w, "P10", "run %s starts after it has %s", id_text(run->id),
                run_state_text(run->state));
-    if (order->number != run->attempts + 1 || order->fence != order->number)
-        broken(w, "P9", "run %s starts attempt %d with fence %lld after %d attempts",
-               id_text(run->id), order->number, (long long)order->fence, run->attempts);
+    if (order->number != run->attempts + 1 || order->fence != run->fence + 1)
+        broken(w, "P9", "run %s starts attempt %d with fence %lld after %d attempts and fence %lld",
+               id_text(run->id), order->number, (long long)order->fence, run->attempts,
+               (long long)run->fence);
 }
 
 void model_order(struct world *w, const struct order *order)
@@ -259,11 +274,14 @@ void model_order(struct world *w, const struct order *order)
         broken(w, "P9", "run %s starts attempt %d of %d", id_text(run->id), order->number,
                w->specs[run->spec].max_attempts);
     run->attempts = order->number;
+    run->fence = order->fence;
     run->state = RUN_RUNNING;
     run->flying = true;
     int endpoint = w->specs[run->spec].endpoint;
+    bool queue = endpoint >= ENDPOINTS;
     w->served_us[endpoint] = w->now_us;
-    if (++w->flying > w->options.total_limit || ++w->flying_at[endpoint] > w->options.lane_limit)
+    if (!queue &&
+        (++w->flying > w->options.total_limit || ++w->flying_at[endpoint] > w->options.lane_limit))
         broken(w, "P17", "%d attempts are under way, %d towards endpoint %d", w->flying,
                w->flying_at[endpoint], endpoint + 1);
     policies_ordered(w, run, order);
@@ -279,6 +297,7 @@ void model_mark_full(struct world *w)
     for (int i = 0; i < ENDPOINTS; i++)
         if (w->flying_at[i] >= w->options.lane_limit)
             w->endpoint_disturbed_us[i] = w->now_us;
+    leases_mark(w);
     policies_mark(w);
 }
 
@@ -286,7 +305,7 @@ void model_mark_full(struct world *w)
 // what it has left out has waited for nothing else, lateness is explained.
 void model_mark_fed(struct world *w)
 {
-    bool left[ENDPOINTS] = {false}, forgotten[ENDPOINTS] = {false};
+    bool left[PLACES] = {false}, forgotten[PLACES] = {false};
     wall now = wall_of(w);
     for (size_t i = 0; i < w->run_count && w->options.due_limit <= 10; i++) {
         const struct owed *run = &w->runs[i];
@@ -296,12 +315,12 @@ void model_mark_fed(struct world *w)
             continue;
         int spec = known ? known->spec : run->spec;
         int endpoint = spec >= 0 ? w->specs[spec].endpoint : 0;
-        bool explained = now.us - run->due_most.us <= model_patience(run) ||
-                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(run);
+        bool explained = now.us - run->due_most.us <= model_patience(w, run) ||
+                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(w, run);
         left[endpoint] = true;
         forgotten[endpoint] = forgotten[endpoint] || !explained;
     }
-    for (int i = 0; i < ENDPOINTS; i++)
+    for (int i = 0; i < PLACES; i++)
         if (left[i] && !forgotten[i] && w->now_us - w->served_us[i] <= EPSILON_US)
             w->endpoint_disturbed_us[i] = w->now_us;
 }
@@ -311,7 +330,7 @@ void model_mark_fed(struct world *w)
 void model_crash(struct world *w)
 {
     for (size_t i = 0; i < w->run_count; i++)
-        w->runs[i].flying = false;
+        w->runs[i].flying = w->runs[i].leased;
     w->flying = 0;
     memset(w->flying_at, 0, sizeof w->flying_at);
 }
@@ -333,6 +352,7 @@ static void learn_lost(struct world *w)
         struct task task = {.definition = (char *)sqlite3_column_text(q, 3)};
         run->spec = spec_of(w, &task);
         run->attempts++;
+        run->fence++;
         run->state = RUN_RUNNING;
         policies_learned(w, run);
     }
@@ -346,8 +366,9 @@ void model_recovered(struct world *w)
     policies_started(w);
     if (w->lost_may_be_new)
         learn_lost(w);
+    leases_recovered(w);
     for (size_t i = 0; i < w->run_count; i++)
-        if (w->runs[i].state == RUN_RUNNING) {
+        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased) {
             w->runs[i].lost++;
             next_attempt(w, &w->runs[i], &lost);
         }

@@ -35,13 +35,16 @@ static struct shared {
 
 static const struct event *event_at(size_t number)
 {
-    return number < user_event_count ? &user_events[number]
-                                     : &fault_events[number - user_event_count];
+    if (number < user_event_count)
+        return &user_events[number];
+    number -= user_event_count;
+    return number < fault_event_count ? &fault_events[number]
+                                      : &worker_events[number - fault_event_count];
 }
 
 static size_t event_count(void)
 {
-    return user_event_count + fault_event_count;
+    return user_event_count + fault_event_count + worker_event_count;
 }
 
 // --- one life ---
@@ -186,8 +189,12 @@ static void print_figures(const struct figures *f, double seconds)
            (unsigned long long)f->runs, (unsigned long long)f->occurrences,
            (unsigned long long)f->orders, (unsigned long long)f->reports,
            (unsigned long long)f->effects, (unsigned long long)f->audits);
+    printf("workers: %llu leases, %llu call backs, %llu words that counted, %llu leases that ran "
+           "out\n",
+           (unsigned long long)f->leases, (unsigned long long)f->callbacks,
+           (unsigned long long)f->words, (unsigned long long)f->expired);
     printf("faults:");
-    for (size_t i = user_event_count; i < event_count(); i++)
+    for (size_t i = user_event_count; i < user_event_count + fault_event_count; i++)
         printf(" %s %llu", event_at(i)->name, (unsigned long long)f->events[i]);
     printf("; in a turn: died before the commit %llu, after it %llu, commit failed %llu, "
            "commit failed and was whole %llu, verb failed %llu\n",

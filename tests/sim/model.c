@@ -152,6 +152,13 @@ void begin_pause(struct world *w, int task)
     w->tasks[task].edits++;
 }
 
+static void move_between(const struct world *w, struct known *known, int spec)
+{
+    known->moved_between_endpoints = true;
+    if (goes_to_queue(w, spec) || goes_to_queue(w, known->spec))
+        known->disturbed_us = w->now_us; // what waited there for a worker comes here late
+}
+
 static void define(struct world *w, int task, int spec)
 {
     struct known *known = &w->tasks[task];
@@ -160,7 +167,7 @@ static void define(struct world *w, int task, int spec)
     bool again = known->alive;
     bool schedules = !again || strcmp(w->specs[spec].schedules, w->specs[known->spec].schedules);
     if (known->ever && w->specs[spec].endpoint != w->specs[known->spec].endpoint)
-        known->moved_between_endpoints = true;
+        move_between(w, known, spec);
     known->ever = known->alive = true;
     known->edits++;
     int before = known->spec;
@@ -431,6 +438,7 @@ static void took_cancel(struct world *w, struct message *m, bool heard)
     }
     expect(w, m, heard, STATUS_OK);
     run->state = RUN_CANCELED;
+    lease_end(w, run);
 }
 
 static void took_retry(struct world *w, struct message *m, bool heard)
@@ -469,6 +477,14 @@ static void took_metrics(struct world *w, struct message *m, bool heard)
     expect(w, m, heard, STATUS_OK);
 }
 
+// It is answered when there is something for it (leases.c).
+static void took_poll(struct world *w, struct message *m, bool heard)
+{
+    (void)w;
+    (void)m;
+    (void)heard;
+}
+
 // --- messages, in the order in which a turn takes them ---
 
 static void (*const took[MESSAGE_KIND_COUNT])(struct world *, struct message *, bool) = {
@@ -477,12 +493,13 @@ static void (*const took[MESSAGE_KIND_COUNT])(struct world *, struct message *, 
     [MESSAGE_PAUSE] = took_pause,        [MESSAGE_RESUME] = took_resume,
     [MESSAGE_CREATE_RUNS] = took_create, [MESSAGE_CANCEL_RUN] = took_cancel,
     [MESSAGE_RETRY_RUN] = took_retry,    [MESSAGE_METRICS] = took_metrics,
-    [MESSAGE_REPORT] = model_report,
+    [MESSAGE_REPORT] = model_report,     [MESSAGE_LEASE] = took_poll,
+    [MESSAGE_LEASE_WORD] = took_words,
 };
 
 void model_message(struct world *w, struct message *m, bool heard)
 {
-    if (m->kind != MESSAGE_REPORT)
+    if (m->kind != MESSAGE_REPORT && m->kind != MESSAGE_LEASE)
         trace(w, "request %d about %s: %s", m->kind, m->name ? m->name : id_text(m->run),
               status_text(m->reply.status));
     took[m->kind](w, m, heard);

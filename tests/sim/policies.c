@@ -133,7 +133,7 @@ static wall start_of(const struct world *w, const struct order *order)
 
 static void check_overlap(struct world *w, const struct owed *run, const struct policy *policy)
 {
-    bool first = run->attempts == 1;
+    bool first = run->fence == 1;
     if (run->task < 0)
         return;
     if (first && policy->overlap != OVERLAP_ALLOW && live_beside(w, run->task, run, false))
@@ -165,7 +165,7 @@ static void check_pace(struct world *w, const struct owed *run)
     struct policies *p = &w->policies;
     size_t per_s = (size_t)w->options.catch_up_per_s;
     wall now = wall_of(w);
-    if (run->attempts != 1 || run->trigger != TRIGGER_CATCH_UP)
+    if (run->fence != 1 || run->trigger != TRIGGER_CATCH_UP)
         return;
     if (p->catch_up_count >= per_s) {
         wall oldest = p->catch_ups[(p->catch_up_count - per_s) % per_s];
@@ -213,9 +213,9 @@ void policies_ordered(struct world *w, struct owed *run, const struct order *ord
     const struct spec *spec = &w->specs[run->spec];
     const struct policy *policy = &spec->policy;
     wall at = start_of(w, order);
-    if (run->attempts == 1)
+    if (run->fence == 1)
         run->alone = policy->overlap != OVERLAP_ALLOW;
-    if (run->attempts == 1 && at.us > run->deadline.us)
+    if (run->fence == 1 && at.us > run->deadline.us)
         broken(w, "P2", "run %s starts %lld ms after its deadline", id_text(run->id),
                (long long)((at.us - run->deadline.us) / MILLISECOND));
     check_overlap(w, run, policy);
@@ -226,7 +226,8 @@ void policies_ordered(struct world *w, struct owed *run, const struct order *ord
     if (policy->rate.limit)
         rate_start(w, rate_log_of(w, run->task, policy), policy->rate, at);
     check_priority(w, run, spec->endpoint);
-    breaker_ordered(w, run, spec->endpoint);
+    if (spec->endpoint < ENDPOINTS)
+        breaker_ordered(w, run, spec->endpoint);
     check_pace(w, run);
     now_live(w, run);
 }
@@ -282,13 +283,13 @@ int64_t policies_excuse(const struct world *w, const struct owed *run)
         excuse = rate_opens_us(w, log, policy->rate);
         excuse = log->edited_us > excuse ? log->edited_us : excuse;
     }
-    if (run->trigger == TRIGGER_CATCH_UP && run->attempts == 0 && p->catch_up_us > excuse)
+    if (run->trigger == TRIGGER_CATCH_UP && run->fence == 0 && p->catch_up_us > excuse)
         excuse = p->catch_up_us;
     if (run->task < 0)
         return excuse;
     if (p->full_us[run->task] > excuse)
         excuse = p->full_us[run->task];
-    if (run->attempts == 0 && p->live_us[run->task] > excuse)
+    if (run->fence == 0 && p->live_us[run->task] > excuse)
         excuse = p->live_us[run->task];
     return excuse;
 }

@@ -113,6 +113,7 @@ sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value); // it
 
 // written.c
 void policies_watch(struct store_verbs *verbs); // hears what is written
+size_t policies_told(void);                     // how much has been written in the turn under way
 void policies_turn(struct world *w);            // begins: what was heard before is over
 // What was written in the turn that has been committed, up to its n-th order: runs that were made,
 // and runs that a policy has ended. `unsure`: its orders are not known.

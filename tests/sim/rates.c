@@ -76,11 +76,12 @@ void rate_start(struct world *w, struct rate_log *log, struct rule rule, wall at
     add(log, rule, at.us, at.us);
 }
 
-// It was recorded in a turn of which nothing has left.
+// It was recorded in a turn of which nothing has left, at the instant that was claimed: within the
+// claim from now at the latest.
 void rate_start_unseen(struct world *w, struct rate_log *log, struct rule rule)
 {
     know(w, log, rule, wall_of(w).us);
-    add(log, rule, wall_of(w).us, INT64_MIN);
+    add(log, rule, wall_of(w).us + w->options.claim_ahead_us, INT64_MIN);
 }
 
 // Starts that were made under one rule count as made under the other, for all who share the key.

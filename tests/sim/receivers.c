@@ -93,8 +93,10 @@ static void start(struct world *w, struct try *try)
         try->retry_after_us = random_below(&w->network, 2) ? random_below(&w->network, 2 * HOUR)
                                                            : random_below(&w->network, 3 * DAY);
     try->end_us = w->now_us + duration_of(w, try, mood == MOOD_SLOW);
-    if (answer->reaches)
+    if (answer->reaches) {
         saw(w, try);
+        callbacks_seen(w, try);
+    }
     trace(w, "endpoint %d: %s attempt %d, will be %s", endpoint_of(try->order) + 1,
           id_text(try->order->run), try->order->number, attempt_outcome_text(try->outcome));
 }
@@ -118,6 +120,7 @@ static void report(struct world *w, const struct try *try)
         a->response_time_us = 1 + random_below(&w->network, SECOND);
         a->status = try->status;
         a->gone = try->gone;
+        a->open = try->open;
         a->retry_after_us = try->retry_after_us;
     } else {
         a->outcome = ATTEMPT_CANCELED;
@@ -147,6 +150,13 @@ static void stop_try(struct world *w, run_id run)
         }
 }
 
+// Its endpoint has called back already: the run may go on while the request still hangs.
+static bool is_given_up(struct world *w, const struct try *try)
+{
+    const struct owed *run = owed_find(w, try->order->run);
+    return run && try->order->fence <= run->early_fence;
+}
+
 void dispatcher_take(struct world *w, struct order *order)
 {
     if (order->kind == ORDER_ABORT) {
@@ -155,7 +165,7 @@ void dispatcher_take(struct world *w, struct order *order)
         return;
     }
     for (size_t i = 0; i < w->try_count; i++)
-        if (w->tries[i].order->run.value == order->run.value)
+        if (w->tries[i].order->run.value == order->run.value && !is_given_up(w, &w->tries[i]))
             broken(w, "P12", "run %s was ordered while an attempt of it is under way",
                    id_text(order->run));
     if (w->try_count == w->try_room) {

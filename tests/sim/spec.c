@@ -209,6 +209,20 @@ static void make_policy(struct random *chance, struct spec *spec)
     spec->endpoint = (int)random_below(chance, ENDPOINTS);
 }
 
+static void write_target(const struct spec *spec, char *to, size_t size)
+{
+    int queue = spec->endpoint - ENDPOINTS;
+    if (queue < 0)
+        snprintf(to, size, "\"http\":{\"url\":\"http://10.0.0.%d/hook\"},%s", spec->endpoint + 1,
+                 spec->callback ? "\"completion\":\"callback\"," : "");
+    else
+        snprintf(to, size, "\"queue\":{\"name\":\"q%d\"},", queue);
+    size_t used = strlen(to);
+    if (spec->timeout_us)
+        snprintf(to + used, size - used, "\"timeout\":\"PT%dS\",",
+                 (int)(spec->timeout_us / SECOND));
+}
+
 // False where the definition was refused.
 static bool write_spec(struct spec *spec, const char *name)
 {
@@ -216,14 +230,14 @@ static bool write_spec(struct spec *spec, const char *name)
     char schedules[1000] = "";
     if (spec->when_count)
         snprintf(schedules, sizeof schedules, "\"schedule\":[%s],", spec->schedules);
-    char text[2200], policy[500];
+    char text[2200], policy[500], target[100];
     policy_write(&spec->policy, policy, sizeof policy);
+    write_target(spec, target, sizeof target);
     snprintf(text, sizeof text,
-             "{%s\"http\":{\"url\":\"http://10.0.0.%d/hook\"},\"timeout\":\"PT%dS\",\"retry\":{"
+             "{%s%s\"retry\":{"
              "\"max_attempts\":%d,\"backoff\":\"%s\",\"initial\":\"PT%dS\",\"max\":\"PT%dS\"}%s}",
-             schedules, spec->endpoint + 1, (int)(spec->timeout_us / SECOND), spec->max_attempts,
-             backoffs[spec->backoff], (int)(spec->initial_us / SECOND),
-             (int)(spec->max_us / SECOND), policy);
+             schedules, target, spec->max_attempts, backoffs[spec->backoff],
+             (int)(spec->initial_us / SECOND), (int)(spec->max_us / SECOND), policy);
     json_t *value;
     struct json_place place;
     struct faults faults = {0};
@@ -255,7 +269,9 @@ static void make_spec(struct world *w, struct random *chance, struct spec *spec,
         spec->task = NULL;
     } else {
         make_policy(chance, spec);
+        workers_draw(w, spec);
         policy_draw(w, chance, spec, task);
+        workers_spare(w, spec);
     }
     if (keep_schedules) {
         memcpy(spec->when, old->when, sizeof spec->when);

@@ -124,6 +124,7 @@ static void let_server_go(struct world *w)
     while (w->inbox_count)
         let_go(w->inbox[--w->inbox_count]);
     scheduler_free(w->scheduler);
+    leases_crash(w, w->scheduler != NULL);
     store_close(w->store);
     w->scheduler = NULL;
     w->store = NULL;
@@ -144,8 +145,8 @@ void rush(struct world *w, int64_t begin_us, int64_t within_us)
     for (size_t i = 0; i < w->source_count; i++) {
         struct source *source = &w->sources[i];
         const struct event *event = source->event;
-        bool user = event >= user_events && event < user_events + user_event_count;
-        if (user && random_below(&w->network, 4) == 0)
+        bool fault = event >= fault_events && event < fault_events + fault_event_count;
+        if (!fault && random_below(&w->network, 4) == 0)
             source->next_us = begin_us + random_below(&w->network, within_us);
     }
 }
@@ -165,11 +166,14 @@ static void start_server(struct world *w)
         disk_arm(random_below(&w->network, 2) ? DISK_COMMIT_FAILS : DISK_VERB_FAILS, 1);
     w->options.seed = random_next(&w->network);
     wall now = wall_of(w);
+    w->options.wall_minus_steady_us = now.us - steady_of_server(w);
+    w->options.boot = w->workers.boot;
     if (scheduler_new(&w->options, store, now, &w->scheduler) != STATUS_OK) {
         if (!disk_failed())
             broken(w, "P18", "the scheduler does not start");
         trace(w, "the disk fails at the start");
         w->scheduler = NULL;
+        w->workers.start_failed = true;
         let_server_go(w);
         w->restart_us = w->now_us + SECOND;
         return;
@@ -195,7 +199,7 @@ static struct letter *chain_up(struct message **messages, size_t count)
     return count ? &messages[0]->letter : NULL;
 }
 
-static void hand_orders(struct world *w, struct letter *letter, bool arrive)
+static int hand_orders(struct world *w, struct letter *letter, bool arrive)
 {
     int attempts = 0;
     while (letter) {
@@ -211,7 +215,7 @@ static void hand_orders(struct world *w, struct letter *letter, bool arrive)
         else
             order_free(order);
     }
-    policies_wrote(w, attempts, false);
+    return attempts;
 }
 
 // After a failed write: no ok, no order, now and later.
@@ -234,24 +238,9 @@ static void check_stopped(struct world *w, enum status status, const struct outb
     let_go(late);
 }
 
-// All that was asked comes back, once and in order; lost attempts come with the first turn.
-static void check_replies(struct world *w, struct message **asked, size_t count,
-                          const struct outbox *out)
-{
-    const struct letter *reply = out->replies;
-    for (size_t i = 0; i < count; i++) {
-        if (asked[i]->kind == MESSAGE_REPORT)
-            continue;
-        if (reply != &asked[i]->letter)
-            broken(w, "P4", "replies are not those that were asked for");
-        reply = reply->next;
-    }
-    if (reply)
-        broken(w, "P4", "there are more replies than requests");
-}
-
 static void settle(struct world *w, struct message **asked, size_t count, bool heard)
 {
+    leases_reap(w);
     for (size_t i = 0; i < count; i++)
         model_message(w, asked[i], heard);
     if (w->stopping)
@@ -273,6 +262,11 @@ static void count_turn(struct world *w, struct message **asked, size_t count)
             figures->requests++;
 }
 
+static void tell_clock(struct world *w)
+{
+    scheduler_clock(w->scheduler, wall_of(w).us - steady_of_server(w));
+}
+
 static void turn(struct world *w)
 {
     enum disk_fault fault = w->armed;
@@ -286,14 +280,18 @@ static void turn(struct world *w)
     w->armed = DISK_WELL;
     model_mark_full(w);
     policies_turn(w);
+    leases_turn(w, asked, count);
     wall now = wall_of(w);
+    tell_clock(w);
     w->highest = now.us > w->highest.us ? now : w->highest;
     bool counted = count && asked[0]->kind == MESSAGE_METRICS;
     int64_t finals[RUN_STATE_COUNT];
     if (counted)
         audit_count_finals(w, finals);
     struct outbox out;
-    enum status status = scheduler_turn(w->scheduler, now, chain_up(asked, count), &out);
+    struct letter *inbox = chain_up(asked, count);
+    keep_reports(asked, count);
+    enum status status = scheduler_turn(w->scheduler, now, inbox, &out);
     if (fault && (disk_failed() || fault == DISK_CRASH_AFTER)) {
         w->verdict->figures.disk[fault]++;
         trace(w, "the disk or the process fails in the turn: %d", fault);
@@ -314,7 +312,9 @@ static void turn(struct world *w)
     if (failed)
         policies_turn(w); // the rest was undone
     w->lost_may_be_new = w->lost_may_be_new || (failed && disk_committed());
-    hand_orders(w, out.orders, !dies);
+    int orders = hand_orders(w, out.orders, !dies);
+    leases_answer(w, out.replies, orders, !failed, !dies);
+    free_reports(asked, count);
     free_chain(out.replies);
     free_chain(out.attempts);
     free(asked);
@@ -346,7 +346,7 @@ void stop_well(struct world *w, int64_t down_us)
     if (!w->store)
         return;
     for (size_t i = 0; i < w->run_count; i++)
-        if (w->runs[i].state == RUN_RUNNING)
+        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased)
             broken(w, "P18", "run %s is running after an orderly stop", id_text(w->runs[i].id));
     crash(w, down_us);
 }
@@ -359,6 +359,7 @@ int64_t world_next_turn(struct world *w)
         return w->restart_us;
     if (w->inbox_count)
         return w->turn_us > w->now_us ? w->turn_us : w->now_us;
+    tell_clock(w);
     int64_t at = steady_at(w, scheduler_next_turn(w->scheduler, wall_of(w)));
     return at > w->turn_us ? at : w->turn_us;
 }
@@ -375,10 +376,7 @@ static struct source *first_source(struct world *w)
 static void happen(struct world *w, struct source *source)
 {
     const struct event *event = source->event;
-    bool fault = event >= fault_events && event < fault_events + fault_event_count;
-    size_t number =
-        (size_t)(event - (fault ? fault_events : user_events)) + (fault ? user_event_count : 0);
-    w->verdict->figures.events[number]++;
+    w->verdict->figures.events[source->number]++;
     trace(w, "%s", event->name);
     source->next_us += 1 + random_below(&source->chance, 2 * source->mean_us);
     event->happen(w, &source->chance);
@@ -400,6 +398,8 @@ static bool step(struct world *w)
     int64_t source_at = source ? source->next_us : INT64_MAX;
     int64_t dispatcher_at = dispatcher_next(w), at = world_next_turn(w);
     int64_t first = source_at < dispatcher_at ? source_at : dispatcher_at;
+    int64_t workers_at = workers_next(w);
+    first = workers_at < first ? workers_at : first;
     first = at < first ? at : first;
     if (first >= w->end_us)
         return false;
@@ -412,6 +412,8 @@ static bool step(struct world *w)
         happen(w, source);
     else if (dispatcher_at == first)
         dispatcher_work(w);
+    else if (workers_at <= first)
+        workers_work(w);
     else if (w->store)
         turn(w);
     else
@@ -422,17 +424,18 @@ static bool step(struct world *w)
 // --- a life ---
 
 static void add_sources(struct world *w, struct random *chance, const struct event *events,
-                        size_t count, int kept_in_hundred)
+                        size_t count, size_t first_number, int kept_in_hundred)
 {
     for (size_t i = 0; i < count; i++) {
         struct source *source = &w->sources[w->source_count];
-        size_t number = (events == fault_events ? user_event_count : 0) + i;
+        size_t number = first_number + i;
         bool kept = random_below(chance, 100) < kept_in_hundred;
         uint64_t seed = random_next(chance);
         if (!kept || w->settings.without >> number & 1)
             continue;
         random_seed(&source->chance, seed);
         source->event = &events[i];
+        source->number = number;
         source->mean_us = w->end_us / events[i].often + 1;
         source->next_us = random_below(&source->chance, 2 * source->mean_us);
         w->source_count++;
@@ -453,6 +456,7 @@ static void choose_options(struct world *w, struct random *chance)
     w->options.key_life_us = random_below(chance, 2) ? w->end_us / 5 : DAY;
     w->options.journal_bytes = random_below(chance, 2) ? 64 << 20 : 2000;
     policies_choose(w, chance);
+    workers_choose(w);
 }
 
 static void begin(struct world *w)
@@ -462,8 +466,11 @@ static void begin(struct world *w)
     random_seed(&w->network, random_next(&chance));
     w->end_us = world_choose_time(w, &chance);
     choose_options(w, &chance);
-    add_sources(w, &chance, user_events, user_event_count, 90);
-    add_sources(w, &chance, fault_events, fault_event_count, 50);
+    add_sources(w, &chance, user_events, user_event_count, 0, 90);
+    add_sources(w, &chance, fault_events, fault_event_count, user_event_count, 50);
+    if (w->workers.on)
+        add_sources(w, &w->workers.chance, worker_events, worker_event_count,
+                    user_event_count + fault_event_count, 90);
     for (int i = 0; i < ENDPOINTS; i++)
         w->moods[i] =
             random_below(&chance, 2) ? MOOD_WELL : (enum mood)random_below(&chance, MOOD_COUNT);
@@ -536,6 +543,7 @@ static void done(struct world *w)
         spec_done(&w->specs[i]);
     map_done(&w->by_id);
     policies_done(w);
+    workers_done(w);
     free(w->runs);
     free(w->tries);
     free(w->effects);

@@ -6,9 +6,10 @@
  * same seed and settings replay exactly.
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
- * calls; users.c and faults.c are the tables of what happens; model.c and flights.c know what was
- * promised; audit.c holds that against what is stored. A new kind of event is a row in users.c or
- * faults.c, a new check a row in audit.c.
+ * calls, callbacks.c what those say later; users.c, faults.c and workers.c are the tables of what
+ * happens; model.c, flights.c and leases.c know what was promised; audit.c holds that against what
+ * is stored. A new kind of event is a row in users.c, faults.c or workers.c, a new check a row in
+ * audit.c.
  */
 #pragma once
 
@@ -37,6 +38,7 @@
 #define LINES_KEPT 60
 
 #include "sim/policies.h"
+#include "sim/workers.h"
 
 // --- what users have written ---
 
@@ -48,7 +50,8 @@ struct spec { // a definition
     int when_count;
     int max_attempts, backoff;
     int64_t initial_us, max_us, timeout_us;
-    int endpoint;
+    int endpoint; // from ENDPOINTS on: a queue
+    bool callback;
     struct policy policy;
 };
 
@@ -85,10 +88,14 @@ struct owed { // a run
     wall nominal;
     wall due_least, due_most; // of the next attempt
     enum run_state state;     // as stored
-    int lost;                 // attempts that a crash has ended
-    bool flying;              // with the dispatcher, for all the scheduler knows
+    int lost;                 // attempts that a crash has ended, or a lease that ran out
+    bool flying;              // with the dispatcher or a worker, for all the scheduler knows
     int attempts;
-    int64_t made_us; // steady
+    int64_t fence; // how often it has started
+    bool leased;
+    struct lease_known lease;
+    int64_t early_fence; // its endpoint has called back before it had answered
+    int64_t made_us;     // steady
     run_id retry_of;
     int payload;              // 0: none
     bool seen;                // found in the store by the audit under way
@@ -129,6 +136,7 @@ struct
 try { // an attempt that the dispatcher has
     struct order *order;
     bool started, aborted;
+    bool open;      // answers 202, and will call back
     int64_t end_us; // steady; once started
     wall started_at;
     enum attempt_outcome outcome;
@@ -154,11 +162,12 @@ struct event {
     int often; // how many times in one life, more or less
     void (*happen)(struct world *, struct random *);
 };
-extern const struct event user_events[], fault_events[];
-extern const size_t user_event_count, fault_event_count;
+extern const struct event user_events[], fault_events[], worker_events[];
+extern const size_t user_event_count, fault_event_count, worker_event_count;
 
 struct source { // an event with its own chance, so that leaving one out changes no other
     const struct event *event;
+    size_t number; // among all
     struct random chance;
     int64_t next_us, mean_us;
 };
@@ -176,7 +185,7 @@ enum disk_fault {
 struct settings {
     uint64_t seed;
     int64_t steps;    // stop after so many; -1: none
-    uint64_t without; // bit n: event n is left out (users first, then faults)
+    uint64_t without; // bit n: event n is left out (users first, then faults, then workers)
     bool talk;        // print the trace as it comes
     const char *folder;
 };
@@ -186,7 +195,8 @@ struct figures {
     uint64_t turns, requests, runs, orders, reports, effects, occurrences, audits;
     uint64_t events[EVENTS_MAX];
     uint64_t disk[DISK_FAULT_COUNT];
-    uint64_t by_policy[RUN_STATE_COUNT]; // ended by overlap or a deadline
+    uint64_t by_policy[RUN_STATE_COUNT];        // ended by overlap or a deadline
+    uint64_t leases, callbacks, words, expired; // words that counted
 };
 
 struct verdict_of_life {
@@ -256,10 +266,11 @@ struct world {
     struct seen *effects;
     size_t effect_count, effect_room;
     int flying, flying_at[ENDPOINTS];
-    int64_t disturbed_us, endpoint_disturbed_us[ENDPOINTS];
-    int64_t served_us[ENDPOINTS]; // an order left
+    int64_t disturbed_us, endpoint_disturbed_us[PLACES];
+    int64_t served_us[PLACES]; // an order left
 
     struct policies policies;
+    struct workers workers;
 
     double jitter_low, jitter_high; // where in the allowed range waits lay
     int jitter_count;
@@ -305,6 +316,11 @@ void dispatcher_drain(struct world *w);
 uint64_t fingerprint_of(const struct creation *what);
 int wishes_of(const struct creation *what);
 
+// replies.c
+void keep_reports(struct message **asked, size_t count); // as copies: the turn takes them over
+void free_reports(struct message **asked, size_t count);
+void check_replies(struct world *w, struct message **asked, size_t count, const struct outbox *out);
+
 // model.c
 struct owed *owed_find(struct world *w, run_id id);
 struct owed *owed_add(struct world *w, run_id id);
@@ -316,13 +332,16 @@ void begin_pause(struct world *w, int task);
 
 // flights.c
 void model_report(struct world *w, struct message *m, bool heard);
+void model_landed(struct world *w, struct owed *run); // the dispatcher has it no more
 void model_order(struct world *w, const struct order *order);
+// An attempt is over, and nobody has the run any more.
+void model_over(struct world *w, struct owed *run, const struct attempt *attempt);
 // A run that nobody asked for must be an occurrence of its task.
 struct owed *model_occurrence(struct world *w, run_id id, int task, wall nominal);
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 
 void model_recovered(struct world *w);
-int64_t model_patience(const struct owed *run);
+int64_t model_patience(const struct world *w, const struct owed *run);
 int64_t model_feeding_us(const struct world *w, int endpoint);
 void model_mark_full(struct world *w);
 void model_mark_fed(struct world *w);

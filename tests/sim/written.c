@@ -226,8 +226,11 @@ static void was_started(struct world *w, const struct told *told)
         return; // asked for in the same turn: the auditor will learn of it
     run->spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
     run->attempts++;
+    run->fence++;
     run->state = RUN_RUNNING;
     policies_learned(w, run);
+    if (goes_to_queue(w, run->spec))
+        lease_unseen(w, run);
 }
 
 static void was_ended(struct world *w, const struct told *told)
@@ -250,6 +253,7 @@ static void was_ended(struct world *w, const struct told *told)
     w->spins = 0; // the turn was good for something
     run->state = told->state;
     run->swept = false;
+    lease_end(w, run);
     int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
     if (spec >= 0)
         w->served_us[w->specs[spec].endpoint] = w->now_us; // its line moves on

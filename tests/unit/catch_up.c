@@ -92,6 +92,22 @@ TEST(after_an_outage_the_latest_that_is_not_skipped_runs)
     end_world();
 }
 
+TEST(a_delete_after_an_outage_misses_no_time_that_daylight_saving_skips)
+{
+    begin_world();
+    now.us = SPRING - 2 * DAY;
+    put("job", "{\"schedule\":{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\","
+               "\"dst_gap\":\"skip\"}," HOOK "}");
+    stop();
+    now.us = SPRING + HOUR;
+    start();
+    tell(MESSAGE_DELETE_TASK, "job");
+    settle();
+    CHECK_INT(2, count(RUN_MISSED));
+    CHECK_INT(1, count(RUN_SKIPPED));
+    end_world();
+}
+
 TEST(a_time_that_is_skipped_in_a_gap_takes_no_other_schedules_occurrence_with_it)
 {
     begin_world();

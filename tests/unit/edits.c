@@ -20,6 +20,22 @@ TEST(nothing_of_a_paused_task_starts_and_its_occurrences_are_skipped_with_the_re
     end_world();
 }
 
+TEST(what_came_due_in_a_pause_is_skipped_though_no_turn_came_before_its_end)
+{
+    begin_narrow_world();
+    put("minutely", "{\"schedule\":{\"every\":\"1m\"}," HOOK "}");
+    pass_until((wall){T0 + 30 * SECOND});
+    tell(MESSAGE_PAUSE, "minutely");
+    now = (wall){T0 + MINUTE + SECOND}; // the machine stood still
+    tell(MESSAGE_RESUME, "minutely");
+    settle();
+    CHECK_INT(0, order_count);
+    CHECK_INT(1, count(RUN_SKIPPED));
+    pass_until((wall){T0 + 2 * MINUTE});
+    CHECK_INT(1, order_count);
+    end_world();
+}
+
 TEST(an_edit_of_the_schedule_moves_the_cursor_to_now)
 {
     begin_narrow_world();
