@@ -98,7 +98,7 @@ void take_poll(struct scheduler *s, wall now, struct message *m);
 // What is due goes to those who wait for it.
 void hand_out_runs(struct scheduler *s, wall now);
 // Whether somebody waits at this queue and may be given a run.
-bool queue_has_room(const struct scheduler *s, uint64_t lane);
+bool queue_has_room(struct scheduler *s, wall now, uint64_t lane);
 // One run that has just been started, to the poll that is being served.
 void hand_out(struct scheduler *s, wall now, const struct run *run, struct flight *flight);
 // Its time is a moment ahead.

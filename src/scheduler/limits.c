@@ -333,12 +333,12 @@ bool limits_arrived(struct limits *limits, run_id run)
 }
 
 // Whether what is released into a lane starts soon: at a queue, only while a worker waits there.
-static bool takes_runs(const struct scheduler *s, uint64_t lane)
+static bool takes_runs(struct scheduler *s, wall now, uint64_t lane)
 {
-    return lane & LANE_QUEUE ? queue_has_room(s, lane) : lane_has_room(&s->lanes, lane);
+    return lane & LANE_QUEUE ? queue_has_room(s, now, lane) : lane_has_room(&s->lanes, lane);
 }
 
-static void count_flights(struct scheduler *s)
+static void count_flights(struct scheduler *s, wall now)
 {
     struct limits *limits = &s->limits;
     uint64_t key;
@@ -348,7 +348,7 @@ static void count_flights(struct scheduler *s)
     for (size_t at = 0; map_each(&limits->strands, &at, &key, &value);) {
         struct strand *strand = value;
         strand->running = 0;
-        if (strand->rate && takes_runs(s, strand->lane))
+        if (strand->rate && takes_runs(s, now, strand->lane))
             strand->rate->offered += strand->released;
     }
     for (size_t at = 0; map_each(&s->flights, &at, &key, &value);) {
@@ -400,14 +400,14 @@ static void leave_strand(struct limits *limits, struct strand *strand, run_id ru
 
 // How many more of a strand may go back to its lane. What waits in a lane that has no room takes
 // nothing away from the other strands of its key.
-static int room_to_release(const struct scheduler *s, wall now, const struct strand *strand)
+static int room_to_release(struct scheduler *s, wall now, const struct strand *strand)
 {
     int room =
         strand->max_running ? strand->max_running - strand->running - strand->released : INT32_MAX;
     if (!strand->rate || room <= 0)
         return room;
     int starts = rate_room(&strand->rate->rate, strand->rule, now) -
-                 (takes_runs(s, strand->lane) ? strand->rate->offered : strand->released);
+                 (takes_runs(s, now, strand->lane) ? strand->rate->offered : strand->released);
     return starts < room ? starts : room;
 }
 
@@ -445,7 +445,7 @@ static bool release_first(struct scheduler *s, wall now, struct strand *strand)
     leave_strand(limits, strand, run);
     strand->released++;
     map_put(&limits->released, entry.order, strand);
-    if (strand->rate && takes_runs(s, strand->lane))
+    if (strand->rate && takes_runs(s, now, strand->lane))
         strand->rate->offered++;
     return true;
 }
@@ -485,7 +485,7 @@ void limits_release(struct scheduler *s, wall now)
     limits->looked_at = 0;
     if (!limits->strands.count)
         return;
-    count_flights(s);
+    count_flights(s, now);
     if (s->metrics.turns % 64 == 0)
         forget_idle(s, now);
     if (limits->parked)

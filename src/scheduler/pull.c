@@ -193,10 +193,10 @@ static bool has_room(struct scheduler *s, wall now, const struct queue *queue)
     return !is_full(s, queue) && opens_at(s, now, queue).us <= now.us;
 }
 
-bool queue_has_room(const struct scheduler *s, uint64_t lane)
+bool queue_has_room(struct scheduler *s, wall now, uint64_t lane)
 {
     const struct queue *queue = map_get(&s->queues.by_lane, lane);
-    return queue && queue->first && has_room(s, queue);
+    return queue && queue->first && has_room(s, now, queue);
 }
 
 // As much as it wants and there is. The poll stays where it is.
