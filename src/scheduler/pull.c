@@ -8,6 +8,7 @@
 #include "scheduler/state.h"
 
 #define HANDED_OUT_A_TURN 1000
+#define HELD_BACK_MOST 64
 #define ANSWER_BYTES (8 << 20) // beyond this a worker gets the rest with its next request
 
 // The poll that is being served.
@@ -15,7 +16,8 @@ struct handing {
     struct message *message;
     struct queue *queue;
     struct writer w;
-    bool held; // what comes first is not due for a moment yet
+    struct due_row held[HELD_BACK_MOST]; // not due for a moment yet: others go before them
+    size_t held_count;
 };
 
 // --- queues and polls ---
@@ -171,8 +173,9 @@ void hand_out(struct scheduler *s, wall now, const struct run *run, struct fligh
 
 void hold_back(struct scheduler *s, const struct run *run, uint64_t lane)
 {
-    (void)lane_add(&s->lanes, lane, run->due_at, run->id, run->priority);
-    s->queues.handing->held = true;
+    struct handing *handing = s->queues.handing;
+    handing->held[handing->held_count++] =
+        (struct due_row){run->id, run->due_at, lane, run->task, run->priority};
     if (run->due_at.us < s->queues.early.us)
         s->queues.early = run->due_at;
 }
@@ -206,11 +209,15 @@ static void fill(struct scheduler *s, wall now, struct queue *queue, struct hand
     struct message *m = handing->message;
     wall until = wall_plus(now, s->options.claim_ahead_us);
     run_id run;
-    while (!s->broken && !handing->held && *budget > 0 && m->lease_count < (size_t)m->lease.max &&
-           m->reply.body.size < ANSWER_BYTES && has_room(s, now, queue) &&
-           lane_take(&s->lanes, queue->lane, &run)) {
+    while (!s->broken && handing->held_count<HELD_BACK_MOST && * budget> 0 &&
+           m->lease_count < (size_t)m->lease.max && m->reply.body.size < ANSWER_BYTES &&
+           has_room(s, now, queue) && lane_take(&s->lanes, queue->lane, &run)) {
         --*budget;
         start_run(s, now, until, run, queue->lane);
+    }
+    while (handing->held_count) {
+        const struct due_row *row = &handing->held[--handing->held_count];
+        (void)lane_add(&s->lanes, row->lane, row->due_at, row->run, row->priority);
     }
 }
 

@@ -476,7 +476,7 @@ static void check_waiting(struct world *w, bool at_end)
                 excuse = w->endpoint_disturbed_us[e];
         if (policies_excuse(w, run) > excuse)
             excuse = policies_excuse(w, run);
-        if (!held && w->now_us - excuse > model_patience(w, run))
+        if (!held && w->now_us - excuse > model_patience(run))
             broken(w, "P1", "run %s of t%d is due since %s, and nothing holds it back",
                    id_text(run->id), run->task, moment_text(run->due_at));
     }

@@ -207,14 +207,11 @@ static int64_t excuse_of(const struct world *w, const struct owed *run, int endp
 }
 
 // How long it may wait with nothing in its way. Runs that catch up are let go ten times a second,
-// and one that finds its lane full tries again the next time. In a queue a more urgent one stands
-// before it when that is due within the claim, and goes to nobody before its time.
-int64_t model_patience(const struct world *w, const struct owed *run)
+// and one that finds its lane full tries again the next time.
+int64_t model_patience(const struct owed *run)
 {
     bool paced = run->trigger == TRIGGER_CATCH_UP && run->fence == 0;
-    int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
-    int64_t ahead_us = goes_to_queue(w, spec) ? w->options.claim_ahead_us : 0;
-    return EPSILON_US + ahead_us + (paced ? PACE_US : 0);
+    return paced ? EPSILON_US + PACE_US : EPSILON_US;
 }
 
 // A line that holds only the first of its runs is fed with one or two of the others in a turn, and
@@ -239,7 +236,7 @@ static void check_time(struct world *w, const struct owed *run, const struct ord
     if (-late > (endpoint < ENDPOINTS ? w->options.claim_ahead_us : 0))
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
-    int64_t patience = model_patience(w, run);
+    int64_t patience = model_patience(run);
     if (late > patience && w->now_us - excuse > patience &&
         w->now_us - excuse > patience + model_feeding_us(w, endpoint))
         broken(w, "P2", "run %s of t%d starts %lld ms late, and nothing held it back",
@@ -315,8 +312,8 @@ void model_mark_fed(struct world *w)
             continue;
         int spec = known ? known->spec : run->spec;
         int endpoint = spec >= 0 ? w->specs[spec].endpoint : 0;
-        bool explained = now.us - run->due_most.us <= model_patience(w, run) ||
-                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(w, run);
+        bool explained = now.us - run->due_most.us <= model_patience(run) ||
+                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(run);
         left[endpoint] = true;
         forgotten[endpoint] = forgotten[endpoint] || !explained;
     }

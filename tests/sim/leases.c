@@ -9,7 +9,7 @@
 #include "sim/world.h"
 
 #define GRACE_US (10 * SECOND) // docs/guides/workers.md: what a restart leaves at least
-#define MUCH 900 // runs: a turn looks at no more than a thousand, and some are noted twice
+#define MUCH 400 // runs: a turn looks at no more than a thousand, and some are noted twice
 
 bool goes_to_queue(const struct world *w, int spec)
 {
@@ -337,7 +337,7 @@ static bool is_due_at(const struct world *w, const struct owed *run, int queue)
     int spec = known ? known->spec : run->spec;
     return is_pending(run->state) && !run->swept && goes_to_queue(w, spec) &&
            w->specs[spec].endpoint - ENDPOINTS == queue &&
-           run->due_most.us <= wall_of(w).us - model_patience(w, run) &&
+           run->due_most.us <= wall_of(w).us - model_patience(run) &&
            (!known || (known->alive && known->pause < 0));
 }
 
@@ -364,7 +364,7 @@ static void check_nothing_due(struct world *w, const struct poll *poll)
         if (!is_due_at(w, run, poll->queue))
             continue;
         int64_t since = w->now_us - held_until(w, run, poll);
-        int64_t patience = model_patience(w, run);
+        int64_t patience = model_patience(run);
         if (since > patience && since > patience + model_feeding_us(w, ENDPOINTS + poll->queue))
             broken(w, "P2", "a worker at queue %d goes away with nothing, and %s of t%d is due",
                    poll->queue, id_text(run->id), run->task);

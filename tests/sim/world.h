@@ -341,7 +341,7 @@ struct owed *model_occurrence(struct world *w, run_id id, int task, wall nominal
 void model_crash(struct world *w); // all that flew is lost, once the server is back
 
 void model_recovered(struct world *w);
-int64_t model_patience(const struct world *w, const struct owed *run);
+int64_t model_patience(const struct owed *run);
 int64_t model_feeding_us(const struct world *w, int endpoint);
 void model_mark_full(struct world *w);
 void model_mark_fed(struct world *w);

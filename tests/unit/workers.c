@@ -30,6 +30,19 @@ TEST(a_wait_that_is_over_is_answered_empty)
     end_world();
 }
 
+TEST(a_more_urgent_run_of_the_next_moment_holds_up_nothing_that_is_due)
+{
+    begin_world();
+    run_id due = mail(), got = {0};
+    ask_urgent(NULL, MAIL "}", wall_plus(now, 10 * MILLISECOND), 9);
+    CHECK(take(&got));
+    CHECK_INT(due.value, got.value);
+    CHECK_INT(0, take(NULL));
+    pass(10 * MILLISECOND);
+    CHECK(take(NULL));
+    end_world();
+}
+
 TEST(a_batch_goes_to_one_worker_and_the_rest_to_the_next)
 {
     begin_world();
