@@ -209,7 +209,7 @@ static void fill(struct scheduler *s, wall now, struct queue *queue, struct hand
     struct message *m = handing->message;
     wall until = wall_plus(now, s->options.claim_ahead_us);
     run_id run;
-    while (!s->broken && handing->held_count<HELD_BACK_MOST && * budget> 0 &&
+    while (!s->broken && *budget > 0 && handing->held_count < HELD_BACK_MOST &&
            m->lease_count < (size_t)m->lease.max && m->reply.body.size < ANSWER_BYTES &&
            has_room(s, now, queue) && lane_take(&s->lanes, queue->lane, &run)) {
         --*budget;
