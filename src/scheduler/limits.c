@@ -456,6 +456,7 @@ void limits_release(struct scheduler *s, wall now)
     struct heap line = {0};
     struct heap_entry entry;
     limits->next = WALL_NEVER;
+    limits->looked_at = 0;
     if (!limits->strands.count)
         return;
     count_flights(s);
@@ -488,11 +489,6 @@ static void change_rule(struct scheduler *s, wall now, const struct task *before
                                                    to.per_us)))
         return;
     rate_change(&rate->rate, from, to);
-}
-
-bool limits_want_more(const struct limits *limits)
-{
-    return limits->parked && limits->next.us == 0;
 }
 
 void limits_changed(struct scheduler *s, wall now, int64_t task, const struct task *before,

@@ -43,8 +43,6 @@ void limits_done(struct limits *limits);
 // Once in a turn, before runs are taken from the lanes: counts what runs, and sends what may start
 // now back to its lane.
 void limits_release(struct scheduler *s, wall now);
-// Whether what was released has come out of its lane since, and more is parked.
-bool limits_want_more(const struct limits *limits);
 // A run has come out of its lane. True where it had been released from its strand.
 bool limits_arrived(struct limits *limits, run_id run);
 // Whether the run may start at `at`. Otherwise it is parked, and comes back by itself.

@@ -7,8 +7,6 @@
 #include "scheduler/state.h"
 
 #define STARTS_A_TURN 1000
-// What a limit let go may be held back by something else, and another has its place.
-#define ROUNDS_A_TURN 200
 #define SORTED_A_TURN 20000
 
 bool is_scheduled(struct scheduler *s, run_id id)
@@ -206,17 +204,6 @@ void due_forget(struct scheduler *s)
     due_init(&s->due, s->options.horizon_us, s->options.due_limit);
 }
 
-static void start_from_lanes(struct scheduler *s, wall now, wall until, int *budget)
-{
-    run_id run;
-    uint64_t lane;
-    for (; *budget > 0 && !s->broken &&
-           s->flights.count - s->leases.count < (size_t)s->options.total_limit &&
-           lanes_take(&s->lanes, &run, &lane);
-         --*budget)
-        start_run(s, now, until, run, lane);
-}
-
 void start_due_runs(struct scheduler *s, wall now)
 {
     if (s->broken)
@@ -229,14 +216,14 @@ void start_due_runs(struct scheduler *s, wall now)
     release_held_runs(s, now);
     endpoints_probe(s, now);
     feed_lines(s, until);
-    s->limits.looked_at = 0;
     limits_release(s, now);
     if (s->broken)
         return;
-    int budget = STARTS_A_TURN;
-    start_from_lanes(s, now, until, &budget);
-    for (int i = 0; i < ROUNDS_A_TURN && budget > 0 && limits_want_more(&s->limits); i++) {
-        limits_release(s, now);
-        start_from_lanes(s, now, until, &budget);
-    }
+    run_id run;
+    uint64_t lane;
+    for (int i = 0; i < STARTS_A_TURN && !s->broken &&
+                    s->flights.count - s->leases.count < (size_t)s->options.total_limit &&
+                    lanes_take(&s->lanes, &run, &lane);
+         i++)
+        start_run(s, now, until, run, lane);
 }

@@ -272,26 +272,6 @@ TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
     end_world();
 }
 
-TEST(those_whom_another_rule_holds_keep_nobody_from_a_start_that_is_free)
-{
-    begin_narrow_world();
-    static const char job[] =
-        "{\"rate_limit\":{\"limit\":1,\"per\":\"10s\"},\"retry\":{\"initial\":"
-        "\"1s\",\"backoff\":\"fixed\"}," HOOK;
-    char text[300];
-    snprintf(text, sizeof text, "%s}", job);
-    put("job", text);
-    ask_many("job", 150);
-    settle();
-    snprintf(text, sizeof text, "%s,\"overlap\":\"queue\"}", job);
-    put("job", text); // 149 wait for the rate, and now for the first as well
-    report(ATTEMPT_FAILED);
-    CHECK(pass_until((wall){T0 + 10 * SECOND}) < 20);
-    CHECK_INT(1, order_count);
-    CHECK_INT(2, orders[0]->number);
-    end_world();
-}
-
 TEST(a_retry_counts_as_a_start)
 {
     begin_narrow_world();
