@@ -6,47 +6,6 @@
 
 #include "base/writer.h"
 
-// The brackets and commas outside strings tell, before anything is allocated. A short text weighs
-// little whatever it holds.
-static bool is_too_heavy(const char *text, size_t size)
-{
-    size_t weight = 1;
-    bool quoted = false;
-    if (size <= JSON_WEIGHT_MAX / 4)
-        return false;
-    for (size_t i = 0; i < size && weight <= JSON_WEIGHT_MAX; i++) {
-        char c = text[i];
-        if (quoted && c == '\\')
-            i++; // what is escaped ends no string
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted)
-            weight += c == '[' || c == '{' ? 4 : c == ',';
-    }
-    return weight > JSON_WEIGHT_MAX;
-}
-
-enum status json_read(const char *text, size_t size, json_t **ret, struct json_place *ret_place)
-{
-    json_error_t error;
-    if (is_too_heavy(text, size)) {
-        *ret_place = (struct json_place){.line = 1, .column = 1};
-        snprintf(ret_place->detail, sizeof ret_place->detail,
-                 "holds too many values: at most %d, where an array or object counts as four",
-                 JSON_WEIGHT_MAX);
-        return STATUS_INVALID;
-    }
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (!value) {
-        snprintf(ret_place->detail, sizeof ret_place->detail, "%s", error.text);
-        ret_place->line = error.line;
-        ret_place->column = error.column;
-        return STATUS_INVALID;
-    }
-    *ret = value;
-    return STATUS_OK;
-}
-
 bool json_is_deeper(const json_t *value, int most)
 {
     const char *key;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct writer writer_on(struct buffer *to)
 {
     return (struct writer){.to = to};
@@ -74,23 +76,6 @@ void writer_key(struct writer *w, const char *key)
     *space = '"';
     memcpy(space + 1, key, size); // our own keys need no escape
     memcpy(space + 1 + size, "\":", 2);
-}
-
-// How many bytes the UTF-8 sequence at `s` has; 0 where it is none (RFC 3629).
-static size_t utf8_length(const unsigned char *s, size_t size)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || n > size)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return n;
 }
 
 static void escape(struct buffer *to, unsigned char c)
