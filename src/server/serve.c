@@ -1,7 +1,6 @@
 #include "server/serve.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,14 +71,6 @@ static bool take_signals(struct house *h)
     }
     return h->signals >= 0 && h->failed >= 0 ? true
                                              : complain("no descriptors left: %s", strerror(errno));
-}
-
-// Messages are made on one thread and freed on another: without this the heaps of the threads grow
-// and shrink all the time, and each time costs a system call.
-static void keep_heaps(void)
-{
-    mallopt(M_TOP_PAD, 1 << 20);
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 static bool open_store(struct house *h)
@@ -293,8 +284,7 @@ int serve_command(int argc, char **argv)
     } else if (status == STATUS_OK) {
         logline_threshold(h.config.log_level);
         logline_never_wait();
-        keep_heaps();
-        mailbox_init(&h.messages);
+            mailbox_init(&h.messages);
         pulse_init(&h.pulse);
         code = take_signals(&h) ? run_house(&h) : EXIT_FAILURE;
         close(h.signals);
