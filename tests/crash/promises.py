@@ -240,12 +240,18 @@ def attempts_count(seen: Evidence) -> Violations:
 
 
 def truthful(seen: Evidence) -> Violations:
-    """P11: succeeded only if the receiver really answered so."""
+    """P11: succeeded only if the receiver really answered so.
+
+    The receiver's log ends where the reading of the runs began; a run that was read later may have gone on.
+    """
     deliveries = by_run(seen)
+    logged_until = seen.read_at - SETTLED_S
     for run in seen.runs.values():
         good = {one.attempt for one in deliveries[run["id"]] if one.behaviour == "good" and one.answered}
         for attempt in run["attempts"]:
-            if attempt["outcome"] == "succeeded" and attempt["number"] not in good:
+            unheard = attempt["outcome"] == "succeeded" and attempt["number"] not in good
+            at = attempt["started_at"]
+            if unheard and (at is None or instant(at) < logged_until):
                 yield f"{run['id']} attempt {attempt['number']} is recorded as succeeded, the receiver knows better"
         last = run["attempts"][-1]["outcome"] if run["attempts"] else None
         if (run["state"] == "succeeded") != (last == "succeeded") and run["state"] not in (
