@@ -284,7 +284,7 @@ int serve_command(int argc, char **argv)
     } else if (status == STATUS_OK) {
         logline_threshold(h.config.log_level);
         logline_never_wait();
-            mailbox_init(&h.messages);
+        mailbox_init(&h.messages);
         pulse_init(&h.pulse);
         code = take_signals(&h) ? run_house(&h) : EXIT_FAILURE;
         close(h.signals);

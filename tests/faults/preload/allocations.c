@@ -1,12 +1,12 @@
-// Stands in for the allocation of memory. Each fails as strike.h says, else it is the server's own. Not
-// for a server with sanitizers, which has an allocator of its own.
+// Stands in for the allocation of memory. Each fails as strike.h says, else it is the server's own.
+// Not for a server with sanitizers, which has an allocator of its own.
 #include <errno.h>
 #include <stdlib.h>
 
 #include "strike.h"
 
-// By their own names, since dlsym allocates: those of the allocator that the server is linked with, or
-// glibc's where it has none.
+// By their own names, since dlsym allocates: those of the allocator that the server is linked with,
+// or glibc's where it has none.
 void *mi_malloc(size_t size) __attribute__((weak));
 void *mi_calloc(size_t count, size_t size) __attribute__((weak));
 void *mi_realloc(void *old, size_t size) __attribute__((weak));
