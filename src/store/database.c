@@ -58,7 +58,7 @@ enum status database_fail(struct database *d)
 enum status database_step(struct database *d, sqlite3_stmt *q)
 {
     enum status status = STATUS_FAILED;
-    if (d->broken)
+    if (d->broken || (d->holds_back && d->write_held_back(d) != STATUS_OK))
         return status;
     int code = sqlite3_step(q);
     if (code == SQLITE_ROW)

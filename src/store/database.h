@@ -24,6 +24,9 @@ struct database {
     sqlite3 *handle;
     bool forgives; // a reader's: it never breaks
     bool broken;
+    // What a verb has held back is written before any other statement runs.
+    bool holds_back;
+    enum status (*write_held_back)(struct database *d);
     char problem[500]; // the failure in words; "" while there is none
 };
 

@@ -1,6 +1,7 @@
 #include "store/sqlite.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,8 @@ static void close_store(struct store *store)
     free(s->keys);
     free(s->journal);
     free(s->books);
+    new_runs_forget(s);
+    free(s->new_runs);
     free(s->history);
     books_forget(s);
     free(s->rates);
@@ -77,6 +80,7 @@ static enum status begin(struct store *store)
 static void rollback(struct store *store)
 {
     struct sqlite *s = sqlite_of(store);
+    new_runs_forget(s);
     books_forget(s);
     // SQLite rolls back by itself after some failures. Not through database_do: a broken store
     // rolls back, too.
@@ -229,6 +233,11 @@ static bool has_log(struct sqlite *s)
     return yes;
 }
 
+static enum status write_held_back(struct database *d)
+{
+    return new_runs_write((struct sqlite *)((char *)d - offsetof(struct sqlite, database)));
+}
+
 static enum status prepare(struct sqlite *s)
 {
     static enum status (*const parts[])(struct sqlite *) = {
@@ -241,6 +250,8 @@ static enum status prepare(struct sqlite *s)
     enum status status = database_prepare(&s->database, texts, TURN_STATEMENTS, &s->turns);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == STATUS_OK; i++)
         status = parts[i](s);
+    if (status == STATUS_OK)
+        status = sqlite_prepare_new_runs(s);
     if (status == STATUS_OK)
         status = sqlite_prepare_books(s);
     if (status == STATUS_OK)
@@ -289,6 +300,7 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
         snprintf(why, size, "%s cannot be written: %s", path, sqlite3_errmsg(*handle));
         return STATUS_FAILED;
     }
+    s->database.write_held_back = write_held_back;
     sqlite3_wal_hook(*handle, after_commit, s);
     status = prepare(s);
     if (status == STATUS_OK)

@@ -14,6 +14,8 @@
 #include "store/database.h"
 #include "store/verbs.h"
 
+#define NEW_RUNS_HELD 16
+
 struct sqlite {
     struct store store; // first, so that a struct store * is a struct sqlite *
     struct database database;
@@ -21,7 +23,10 @@ struct sqlite {
     // What the turn has added to the books and not yet written (sqlite_books.c).
     int64_t entered[RUN_STATE_COUNT], cleared[RUN_STATE_COUNT];
     struct map uses; // inline definition -> struct definition_use
-    sqlite3_stmt **books, **history;
+    sqlite3_stmt **books, **history, **new_runs;
+    // Runs of this turn that are still to be written (sqlite_new_runs.c), with texts of their own.
+    struct run held[NEW_RUNS_HELD];
+    size_t held_count;
     int64_t log_bytes;     // what the log holds since it last began anew
     int64_t checkpoint_at; // how much it must hold for the next checkpoint
     // The prepared statements of each part.
@@ -51,6 +56,11 @@ enum status sqlite_prepare_keys(struct sqlite *s);
 enum status sqlite_prepare_journal(struct sqlite *s);
 enum status sqlite_prepare_books(struct sqlite *s);
 enum status sqlite_prepare_history(struct sqlite *s);
+
+// sqlite_new_runs.c: what add_run has held back.
+enum status sqlite_prepare_new_runs(struct sqlite *s);
+enum status new_runs_write(struct sqlite *s);
+void new_runs_forget(struct sqlite *s); // the turn was undone
 
 // sqlite_books.c: every verb that makes, ends or clears runs says so; the commit writes it down.
 void books_entered(struct sqlite *s, enum run_state state);

@@ -1,10 +1,11 @@
-// Runs: adding, finding, loading. What moves them from state to state is in sqlite_moves.c.
+// Runs: finding, loading. What makes them is in sqlite_new_runs.c, what moves them from state to
+// state in sqlite_moves.c.
 #include <assert.h>
 
 #include "store/rows.h"
 #include "store/sqlite.h"
 
-enum { ADD, FIND, LOAD_DUE_THEN, LOAD_DUE_LATER, LOAD_DUE_OF_TASK, LOAD_RUNNING, STATEMENTS };
+enum { FIND, LOAD_DUE_THEN, LOAD_DUE_LATER, LOAD_DUE_OF_TASK, LOAD_RUNNING, STATEMENTS };
 
 // The SQL of this folder names states by number, since the indexes do.
 static_assert(RUN_SCHEDULED == 0 && RUN_RUNNING == 2 && RUN_WAITING == 3 && RUN_SUCCEEDED == 4 &&
@@ -16,14 +17,6 @@ static_assert(TRIGGER_SCHEDULE == 0 && TRIGGER_CATCH_UP == 3, "triggers are stor
 #define DUE_COLUMNS "id, due_at, lane, task_id, priority, trigger = 3 AND state = 0, trigger = 5"
 
 static const char *const texts[STATEMENTS] = {
-    // Only the occurrence may conflict: an id that is there already is a bug, and fails.
-    [ADD] =
-        ("INSERT INTO runs (id, task_id, revision_id, generation, state, trigger, attempts, fence,"
-         " scheduled_for, due_at, started_at, finished_at, attempt_started_at, lane, retry_of,"
-         " reason, payload, priority, deadline_at)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-         "?18, ?19)"
-         " ON CONFLICT (task_id, generation, scheduled_for) WHERE trigger IN (0, 3) DO NOTHING"),
     [FIND] = "SELECT " RUN_COLUMNS " FROM runs r" RUN_JOINS "WHERE r.id = ?1",
     // Two steps, so that each is one range of the index also where thousands are due in the same
     // instant.
@@ -43,42 +36,6 @@ static const char *const texts[STATEMENTS] = {
 enum status sqlite_prepare_runs(struct sqlite *s)
 {
     return database_prepare(&s->database, texts, STATEMENTS, &s->runs);
-}
-
-enum status sqlite_add_run(struct store *store, const struct run *run)
-{
-    struct sqlite *s = sqlite_of(store);
-    sqlite3_stmt *q = s->runs[ADD];
-    int changes = 0;
-    assert(run->state != RUN_DUE); // never stored
-    bind_int(q, 1, run->id.value);
-    bind_id(q, 2, run->task);
-    bind_id(q, 3, run->revision_id);
-    bind_int(q, 4, run->generation);
-    bind_int(q, 5, run->state);
-    bind_int(q, 6, run->trigger);
-    bind_int(q, 7, run->attempts);
-    bind_int(q, 8, run->fence);
-    bind_wall(q, 9, run->scheduled_for);
-    bind_wall(q, 10, run->due_at);
-    bind_wall(q, 11, run->started_at);
-    bind_wall(q, 12, run->finished_at);
-    bind_wall(q, 13, run->attempt_started_at);
-    bind_int(q, 14, (int64_t)run->lane);
-    bind_id(q, 15, run->retry_of.value);
-    bind_text(q, 16, run->reason);
-    bind_bytes(q, 17, run->payload, run->payload_size);
-    bind_int(q, 18, run->priority);
-    bind_wall(q, 19, run->deadline_at.us > 0 ? run->deadline_at : WALL_NONE);
-    enum status status = database_change(&s->database, q, &changes);
-    if (status != STATUS_OK || changes == 0)
-        return status == STATUS_OK ? STATUS_CONFLICT : status;
-    books_entered(s, RUN_SCHEDULED);
-    if (run_state_is_final(run->state))
-        books_entered(s, run->state);
-    if (!run->task && run->revision_id)
-        books_use(s, run->revision_id, 1);
-    return sqlite_add_deadline(s, run);
 }
 
 enum status sqlite_find_run(struct store *store, run_id id, struct run *ret)

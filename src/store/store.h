@@ -115,7 +115,8 @@ enum status store_load_cursors_of_task(struct store *store, int64_t task, size_t
 
 // --- runs ---
 // STATUS_CONFLICT where this occurrence (task, generation, scheduled_for) has a run already;
-// nothing is written then.
+// nothing is written then. That it cannot be written may be told by a later verb of the turn or by
+// its commit.
 enum status store_add_run(struct store *store, const struct run *run);
 
 struct due_row {

@@ -105,7 +105,8 @@ TEST(a_run_id_that_is_taken_breaks_the_store_for_good)
     add_runs(store, &run, 1);
     BEGIN();
     OK(store_add_run(store, &other));
-    CHECK_INT(STATUS_FAILED, store_add_run(store, &run));
+    store_add_run(store, &run); // a store may hold it back until the next question
+    CHECK_INT(STATUS_FAILED, store_find_run(store, other.id, &found));
     CHECK(*store_problem(store));
     // It accepts nothing more, and nothing of the turn is there later.
     CHECK_INT(STATUS_FAILED, store_add_run(store, &other));
@@ -117,6 +118,64 @@ TEST(a_run_id_that_is_taken_breaks_the_store_for_good)
     CHECK_TEXT("", store_problem(store));
     CHECK_INT(RUN_SCHEDULED, state_of(store, 5));
     CHECK_INT(STATUS_NOT_FOUND, store_find_run(store, other.id, &found));
+    store_close(store);
+}
+
+TEST(a_run_that_was_just_made_is_there_for_every_question_of_the_turn)
+{
+    struct store *store = suite_new();
+    for (int64_t before = 0; before < 20; before++) {
+        int64_t id = 100 * (before + 1);
+        BEGIN();
+        for (int64_t i = 0; i <= before; i++) {
+            struct run run = one_off(id + i, 1);
+            OK(store_add_run(store, &run));
+        }
+        CHECK_INT(RUN_SCHEDULED, state_of(store, id + before));
+        CHECK_INT(RUN_SCHEDULED, state_of(store, id));
+        struct run more = one_off(id + 90, 1);
+        OK(store_add_run(store, &more));
+        OK(store_end_run(store, more.id, RUN_CANCELED, "not wanted", (wall){2 * SECOND}));
+        COMMIT();
+        CHECK_INT(RUN_CANCELED, state_of(store, id + 90));
+    }
+    store_close(store);
+}
+
+TEST(occurrences_and_single_runs_mix_in_a_turn)
+{
+    struct store *store = suite_new();
+    int64_t task = a_task(store, "t");
+    for (int64_t n = 0; n < 6; n++) {
+        BEGIN();
+        for (int64_t i = 0; i < n; i++) {
+            struct run single = one_off(100 * (n + 1) + i, 1);
+            OK(store_add_run(store, &single));
+        }
+        struct run planned = occurrence_of(task, 1, 100 * (n + 1) + 50, n), again = planned;
+        again.id.value++;
+        OK(store_add_run(store, &planned));
+        CHECK_INT(STATUS_CONFLICT, store_add_run(store, &again));
+        COMMIT();
+        for (int64_t i = 0; i < n; i++)
+            CHECK_INT(RUN_SCHEDULED, state_of(store, 100 * (n + 1) + i));
+        CHECK_INT(RUN_SCHEDULED, state_of(store, planned.id.value));
+    }
+    store_close(store);
+}
+
+TEST(what_an_undone_turn_made_is_not_in_the_next_one)
+{
+    struct store *store = suite_new();
+    struct run undone = one_off(5, 1), kept = one_off(6, 1), found;
+    BEGIN();
+    OK(store_add_run(store, &undone));
+    store_rollback(store);
+    BEGIN();
+    OK(store_add_run(store, &kept));
+    COMMIT();
+    CHECK_INT(STATUS_NOT_FOUND, store_find_run(store, undone.id, &found));
+    CHECK_INT(RUN_SCHEDULED, state_of(store, 6));
     store_close(store);
 }
 
