@@ -342,13 +342,18 @@ static json_t *read_nested(struct reading *r, json_t *(*read)(struct reading *))
     return value;
 }
 
+static json_t *no_value(struct reading *r)
+{
+    return fail(r, r->at,
+                "must be a value: an object, array, number, true, false, null or a text in double "
+                "quotes");
+}
+
 static json_t *read_word(struct reading *r, const char *word, json_t *value)
 {
     size_t size = strlen(word);
     if ((size_t)(r->end - r->at) < size || memcmp(r->at, word, size) != 0)
-        return fail(r, r->at,
-                    "must be a value: an object, array, number, true, false, null or a text in "
-                    "double quotes");
+        return no_value(r);
     r->at += size;
     return value;
 }
@@ -373,7 +378,7 @@ static json_t *read_value(struct reading *r)
     case '0' ... '9':
         return read_number(r);
     default:
-        return read_word(r, "{", NULL);
+        return no_value(r);
     }
 }
 
