@@ -1,6 +1,5 @@
 // Reading JSON (RFC 8259) into jansson's values. Why not by jansson itself: docs/decisions/0017.
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
