@@ -271,6 +271,13 @@ def test_what_is_no_name_is_refused(untouched: Server, method: str, name: str) -
     problem(answer)
 
 
+def test_a_wrong_name_is_told_once(untouched: Server) -> None:
+    refusal = problem(untouched.api.put("/v1/tasks/Nightly", json=target()), 400)
+    assert refusal["detail"].startswith('"Nightly" is no task name: write 1 to 100 of a-z')
+    assert refusal["detail"].count("Nightly") == 1
+    assert "errors" not in refusal, "the body has no fault"
+
+
 @pytest.mark.parametrize(
     "run",
     ["run_", "run_x", "run_zzzzzzzzzzzzzz", "run_uuuuuuuuuuuuu", "%00", "run_%ff", "x" * 4000, "-1", "0"],
