@@ -238,14 +238,14 @@ bool request_reader(struct request *r, struct reader **ret)
 
 bool request_task_name(struct request *r, const char **ret)
 {
-    if (task_check_name(request_parameter(r), "", &r->faults) != STATUS_OK) {
-        request_refuse(r, PROBLEM_INVALID, "\"%s\" cannot be a task's name: %s",
-                       request_parameter(r),
-                       r->faults.count ? r->faults.items[0].detail : "see /docs");
-        return false;
-    }
-    *ret = request_parameter(r);
-    return true;
+    struct faults faults = {0}; // no place in the body is wrong: the detail says all
+    enum status status = task_check_name(request_parameter(r), "", &faults);
+    if (status == STATUS_OK)
+        *ret = request_parameter(r);
+    else
+        request_refuse(r, PROBLEM_INVALID, "%s", faults.items[0].detail);
+    faults_done(&faults);
+    return status == STATUS_OK;
 }
 
 bool request_run_id(struct request *r, run_id *ret)

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-
-#define POINTER_MAX 300
+#include "core/decode.h"
 
 // 2200-01-01T00:00:00Z: schedules end there too (OCPS).
 static const wall latest = {INT64_C(7258118400) * SECOND};
@@ -93,6 +92,54 @@ void wish_read_when(json_t *object, const char *pointer, wall now, struct faults
     json_object_del(object, "run_at");
 }
 
+// Fields of a definition that a single run has no use for.
+static const struct {
+    const char *field, *detail;
+} useless[] = {
+    {"schedule", "is not for a single run: use delay or run_at, or define a task with PUT "
+                 "/v1/tasks/{name}"},
+    {"monitor", "is not for a single run: define a task with PUT /v1/tasks/{name}"},
+    {"notify", "is not for a single run: it belongs to a task"},
+    {"summary", "is not for a single run: it belongs to a task"},
+    {"runbook", "is not for a single run: it belongs to a task"},
+    {"max_running", "is not for a single run: it belongs to a task; rate_limit with a key "
+                    "holds back single runs"},
+    {"overlap", "is not for a single run: it has no others beside it"},
+    {"catch_up", "is not for a single run: it has no schedule"},
+};
+
+static const char *const useful[] = {
+    "task",     "http",       "command",        "queue",      "payload", "delay",
+    "run_at",   "priority",   "timeout",        "retry",      "expect",  "deadline",
+    "delivery", "completion", "signing_secret", "rate_limit",
+};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool is_known(const char *name)
+{
+    bool known = false;
+    for (size_t i = 0; i < COUNT(useful); i++)
+        known |= strcmp(useful[i], name) == 0;
+    for (size_t i = 0; i < COUNT(useless); i++)
+        known |= strcmp(useless[i].field, name) == 0;
+    return known;
+}
+
+static void refuse_unknown(struct request *r, const char *name, const char *pointer)
+{
+    const char *near = nearest_name(name, useful, COUNT(useful));
+    char place[POINTER_MAX];
+    struct buffer list;
+    buffer_init(&list, 400);
+    for (size_t i = 0; i < COUNT(useful); i++)
+        buffer_format(&list, "%s%s", i ? ", " : "", useful[i]);
+    pointer_join(place, sizeof place, pointer, name);
+    faults_add(&r->faults, place, "unknown field \"%.60s\"%s%s%s; known are %s", name,
+               near ? ": did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+               buffer_string(&list));
+    buffer_done(&list);
+}
+
 // {"task": "name"} and nothing else.
 static void read_named(struct request *r, json_t *object, const json_t *task, const char *pointer,
                        struct wish *wish)
@@ -107,7 +154,9 @@ static void read_named(struct request *r, json_t *object, const json_t *task, co
     json_t *value;
     json_object_foreach(object, name, value)
     {
-        if (strcmp(name, "task") != 0)
+        if (!is_known(name))
+            refuse_unknown(r, name, pointer);
+        else if (strcmp(name, "task") != 0)
             fault_at(&r->faults, pointer, name,
                      "does not go with \"task\": give payload, priority, delay or run_at beside "
                      "it, or a "
@@ -115,47 +164,48 @@ static void read_named(struct request *r, json_t *object, const json_t *task, co
     }
 }
 
-// Fields of a definition that a single run has no use for.
-static void refuse_fields(struct request *r, const json_t *object, const char *pointer)
+// Takes out what no run can have, so that what is left can be looked at, too.
+static void take_unknown(struct request *r, json_t *object, const char *pointer)
 {
-    static const struct {
-        const char *field, *detail;
-    } none[] = {
-        {"schedule", "is not for a single run: use delay or run_at, or define a task with PUT "
-                     "/v1/tasks/{name}"},
-        {"monitor", "is not for a single run: define a task with PUT /v1/tasks/{name}"},
-        {"notify", "is not for a single run: it belongs to a task"},
-        {"summary", "is not for a single run: it belongs to a task"},
-        {"runbook", "is not for a single run: it belongs to a task"},
-        {"max_running", "is not for a single run: it belongs to a task; rate_limit with a key "
-                        "holds back single runs"},
-        {"overlap", "is not for a single run: it has no others beside it"},
-        {"catch_up", "is not for a single run: it has no schedule"},
-    };
-    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        if (json_object_get(object, none[i].field))
-            fault_at(&r->faults, pointer, none[i].field, none[i].detail);
+    const char *name;
+    void *next;
+    json_t *value;
+    json_object_foreach_safe(object, next, name, value)
+    {
+        if (is_known(name))
+            continue;
+        refuse_unknown(r, name, pointer);
+        json_object_del(object, name);
+    }
+}
+
+static void refuse_useless(struct request *r, const json_t *object, const char *pointer)
+{
+    for (size_t i = 0; i < COUNT(useless); i++)
+        if (json_object_get(object, useless[i].field))
+            fault_at(&r->faults, pointer, useless[i].field, useless[i].detail);
     const json_t *rate_limit = json_object_get(object, "rate_limit");
     if (json_is_object(rate_limit) && !json_object_get(rate_limit, "key"))
         fault_at(&r->faults, pointer, "rate_limit",
                  "needs a key here: a single run has no name that could be one");
 }
 
-static void read_target(struct request *r, const json_t *object, const char *pointer,
-                        struct wish *wish)
+static void read_target(struct request *r, json_t *object, const char *pointer, struct wish *wish)
 {
     size_t size, before = r->faults.count;
     char *text = json_write(object, &size);
     struct desk *desk = service_desk(r->service);
     wish->target = text ? desk_find_target(desk, text, size) : NULL;
     if (!wish->target) {
-        refuse_fields(r, object, pointer);
+        take_unknown(r, object, pointer);
+        size_t unknown = r->faults.count;
+        refuse_useless(r, object, pointer);
         if (json_object_size(object) == 0)
             faults_add(&r->faults, pointer,
                        "must have \"task\" (a name) or a target such as \"http\": {\"url\": ...}");
-        else if (r->faults.count == before &&
+        else if (r->faults.count == unknown &&
                  task_decode(NULL, object, NULL, pointer, &r->faults, &wish->target) == STATUS_OK &&
-                 text) {
+                 unknown == before && text) {
             desk_keep_target(desk, text, size, wish->target);
             text = NULL; // the desk's now
         }

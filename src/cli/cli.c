@@ -28,13 +28,14 @@ static const struct command commands[] = {
      "punctual tasks --json | jq -r '.tasks[].name'\n"},
     {"task", "task NAME [--runs N]", "one task: when it runs, how it does, its runbook", task_run,
      task_options, NULL, "punctual task nightly-invoices\n"},
-    {"runs", "runs [--task NAME] [--state STATE] [--from WHEN] [--to WHEN]",
+    {"runs", "runs [--task NAME] [--state STATE] [--from WHEN] [--to WHEN] [--limit N]",
      "list runs, the newest first", runs_run, runs_options, NULL,
      "punctual runs --state failed --from 24h\n"
      "punctual runs --task nightly-invoices --limit 100\n"},
     {"run", "run ID", "one run and its attempts", run_run, run_options, NULL,
      "punctual run run_0c4x9k2m1p7qz\n"},
-    {"trigger", "trigger NAME [--payload JSON] [--delay DURATION | --at WHEN] [--wait]",
+    {"trigger",
+     "trigger NAME [--payload JSON] [--delay DURATION | --at WHEN] [--priority 0-9] [--wait]",
      "run a task now, or once later", trigger_run, trigger_options, NULL,
      "punctual trigger nightly-invoices --wait\n"
      "punctual trigger nightly-invoices --payload '{\"kind\": \"monthly\"}' --delay 10m\n"},
@@ -46,7 +47,9 @@ static const struct command commands[] = {
      cancel_options, NULL, "punctual cancel run_0c4x9k2m1p7qz\n"},
     {"retry", "retry ID [--wait]", "make a new run of one that is over", retry_run, retry_options,
      NULL, "punctual retry run_0c4x9k2m1p7qz --wait\n"},
-    {"dead", "dead [retry | discard] [ID ...] [--task NAME] [--reason TEXT] [--max N]",
+    {"dead",
+     "dead [retry | discard] [ID ...] [--task NAME] [--reason TEXT] [--from WHEN] [--to WHEN] "
+     "[--limit N] [--all] [--max N] [--note TEXT] [--dry-run]",
      "list the failed runs that nobody has dealt with; retry or discard them", dead_run,
      dead_options,
      "A retry makes a new run linked to the old, which stays failed and leaves the list. More than "
@@ -55,7 +58,8 @@ static const struct command commands[] = {
      "punctual dead retry run_0c4x9k2m1p7qz\n"
      "punctual dead retry --reason \"503\" --from 2h --dry-run\n"
      "punctual dead discard --task old-report --note \"nobody reads it\"\n"},
-    {"checkin", "checkin NAME [--start | --failure] [--message TEXT]",
+    {"checkin",
+     "checkin NAME [--start | --failure] [--message TEXT] [--duration DURATION] [--run ID]",
      "say that the job of a monitor has started, succeeded or failed", checkin_run, checkin_options,
      "Without --start or --failure it has succeeded. A job that cannot reach the server should run "
      "all the same: exit code 3 says so.",

@@ -225,10 +225,30 @@ static enum leave follow(struct stream *stream)
     }
 }
 
+// Events of a task that is not there may come yet, but rather its name is wrong: who waits is told.
+static void say_unknown_task(struct session *s, const char *task)
+{
+    struct buffer path;
+    buffer_init(&path, 64 << 10);
+    buffer_text(&path, "/v1/tasks");
+    path_add(&path, task);
+    struct answer answer;
+    client_ask(&s->client, &(struct request){.method = "GET", .path = buffer_string(&path)},
+               &answer);
+    if (answer.status == 404)
+        screen_line(&s->err, 0, YELLOW,
+                    "punctual: there is no task \"%s\" now; its events are shown once there is",
+                    task);
+    screen_show(&s->err);
+    client_answer_done(&answer);
+    buffer_done(&path);
+}
+
 static enum leave events(struct session *s)
 {
     struct stream stream = {.s = s};
-    const char *after = options_text(&s->options, "after");
+    const char *after = options_text(&s->options, "after"),
+               *task = options_text(&s->options, "task");
     sse_init(&stream.sse, take_event, &stream);
     buffer_init(&stream.head, HEAD_MAX);
     if (after)
@@ -238,6 +258,8 @@ static enum leave events(struct session *s)
         leave = session_usage(
             s, "--after is the id of an event, such as 12-0 (--json shows them), not \"%s\"",
             after);
+    if (leave == LEAVE_OK && task)
+        say_unknown_task(s, task);
     if (leave == LEAVE_OK)
         leave = follow(&stream);
     sse_done(&stream.sse);

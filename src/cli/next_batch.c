@@ -102,11 +102,12 @@ static void answer_question(json_t *question, wall now, struct buffer *out)
     struct faults faults = {0};
     struct schedule schedule;
     if (!read_from(json_object_get(question, "from"), &from)) {
-        answer_error(out, "from: is an instant with its offset such as 2026-03-28T00:00:00+01:00");
+        answer_error(out,
+                     "from: must be an instant with its offset such as 2026-03-28T00:00:00+01:00");
         return;
     }
     if (!read_count(json_object_get(question, "count"), &count)) {
-        answer_error(out, "count: is a whole number from 1 to %d", NEXT_COUNT_MAX);
+        answer_error(out, "count: must be a whole number from 1 to %d", NEXT_COUNT_MAX);
         return;
     }
     json_object_del(question, "from");

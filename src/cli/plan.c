@@ -9,6 +9,12 @@
 #include "cli/problem.h"
 #include "core/yaml.h"
 
+// What a place in the file is told with.
+static const char *name_of(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 // Reads the file into JSON. Shows what is wrong with it.
 static enum leave read_tasks(struct session *s, const char *path, json_t **ret,
                              struct yaml_places **ret_places)
@@ -22,7 +28,7 @@ static enum leave read_tasks(struct session *s, const char *path, json_t **ret,
         struct faults faults = {0};
         if (yaml_read(buffer_string(&text), text.size, getenv, &faults, ret, ret_places) !=
             STATUS_OK) {
-            problem_show_faults(&s->err, &faults, path);
+            problem_show_faults(&s->err, &faults, name_of(path));
             leave = LEAVE_NO;
         }
         faults_done(&faults);
@@ -142,7 +148,7 @@ enum leave plan_send(struct session *s, const struct plan *plan, json_t **ret)
     struct answer answer;
     leave = send_tasks(s, plan, tasks, &answer);
     if (leave == LEAVE_REFUSED && json_array_size(json_object_get(answer.json, "errors")) > 0) {
-        show_refusal(s, &answer, places, strcmp(path, "-") == 0 ? "standard input" : path);
+        show_refusal(s, &answer, places, name_of(path));
         leave = LEAVE_NO;
     } else if (leave != LEAVE_OK) {
         session_complain(s, leave, &answer, NULL);

@@ -43,9 +43,9 @@ __attribute__((format(printf, 3, 4))) static void wrong(struct reader *r, const 
 static const char *text_of(struct reader *r, const char *field, const json_t *value)
 {
     if (!json_is_string(value))
-        wrong(r, field, "is a text in quotes");
+        wrong(r, field, "must be a text in quotes");
     else if (json_string_length(value) > EXPRESSION_MAX)
-        wrong(r, field, "is at most %d bytes", EXPRESSION_MAX);
+        wrong(r, field, "must have at most %d bytes", EXPRESSION_MAX);
     else
         return json_string_value(value);
     return NULL;
@@ -56,7 +56,7 @@ static bool read_duration(struct reader *r, const char *field, const char *text,
     if (duration_parse(text, strlen(text), ret_us) == STATUS_OK)
         return true;
     wrong(r, field,
-          "is a duration such as 250ms, 90s, 15m, 1h30m, 2d or PT1H30M, at most 100 years");
+          "must be a duration such as 250ms, 90s, 15m, 1h30m, 2d or PT1H30M, at most 100 years");
     return false;
 }
 
@@ -65,7 +65,7 @@ static void read_instant(struct reader *r, const char *field, const json_t *valu
     const char *text = text_of(r, field, value);
     if (text && wall_parse(text, strlen(text), ret) != STATUS_OK)
         wrong(r, field,
-              "is an instant with its offset such as 2026-12-24T18:00:00+01:00 or "
+              "must be an instant with its offset such as 2026-12-24T18:00:00+01:00 or "
               "2026-12-24T17:00:00Z, from 1970 on");
 }
 
@@ -180,7 +180,7 @@ static int read_choice(struct reader *r, const char *field, const json_t *value,
     if (text && strcmp(text, one) == 0)
         return 1;
     if (!text || strcmp(text, zero) != 0)
-        wrong(r, field, "is \"%s\" or \"%s\"", zero, one);
+        wrong(r, field, "must be \"%s\" or \"%s\"", zero, one);
     return 0;
 }
 
@@ -202,7 +202,7 @@ static void read_jitter(struct reader *r, const char *field, const json_t *value
     if (!text || !read_duration(r, field, text, &jitter_us))
         return;
     if (jitter_us > JITTER_MOST)
-        wrong(r, field, "is at most 24h");
+        wrong(r, field, "must be at most 24h");
     else
         r->to->jitter_us = jitter_us;
 }
@@ -254,7 +254,7 @@ static void check_together(struct reader *r)
     if (r->window_only && s->kind == SCHEDULE_AT)
         wrong(r, r->window_only, "has no meaning with at, which is a single instant");
     else if (wall_is_set(s->start) && wall_is_set(s->end) && s->end.us <= s->start.us)
-        wrong(r, "end", "is later than start");
+        wrong(r, "end", "must be later than start");
     else if (!schedule_next(s, WALL_NONE, &first))
         wrong(r, NULL, "has no occurrence between its start and its end");
 }

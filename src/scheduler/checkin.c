@@ -237,7 +237,7 @@ static bool find_named(struct scheduler *s, const struct known_task *known, stru
     if (run.task != known->record.id)
         refuse(m, STATUS_CONFLICT, "run %s is not one of \"%s\"", id, known->record.name);
     else if (run_state_is_final(run.state))
-        refuse(m, STATUS_CONFLICT, "run %s has %s already, and final is final", id,
+        refuse(m, STATUS_CONFLICT, "run %s is over already: %s is final", id,
                run_state_text(run.state));
     run_done(&run);
     return m->reply.status == STATUS_OK;

@@ -278,7 +278,7 @@ void answer_cancel_run(struct scheduler *s, wall now, struct message *m)
     if (!find_run(s, m, &run))
         return;
     if (run_state_is_final(run.state))
-        refuse(m, STATUS_CONFLICT, "the run has %s already, and final is final",
+        refuse(m, STATUS_CONFLICT, "the run is over already: %s is final",
                run_state_text(run.state));
     else
         cancel(s, now, m, &run);

@@ -79,8 +79,8 @@ static enum status decode(const struct config *config, const struct buffer *text
 }
 
 // One turn for the whole set. What it starts goes to the dispatcher.
-static bool apply(const char *path, struct task_set *set, struct scheduler *scheduler,
-                  struct dispatcher *dispatcher)
+static enum status apply(const char *path, struct task_set *set, struct scheduler *scheduler,
+                         struct dispatcher *dispatcher)
 {
     struct message *m = message_new(MESSAGE_APPLY);
     struct outbox out;
@@ -95,28 +95,26 @@ static bool apply(const char *path, struct task_set *set, struct scheduler *sche
     else
         fprintf(stderr, "punctual: %s\n", m->reply.detail);
     message_free(m);
-    return status == STATUS_OK;
+    return status;
 }
 
-bool apply_file(const struct config *config, struct scheduler *scheduler,
-                struct dispatcher *dispatcher)
+enum status apply_file(const struct config *config, struct scheduler *scheduler,
+                       struct dispatcher *dispatcher)
 {
     struct buffer text;
     struct faults faults = {0};
     struct task_set set = {0};
-    bool applied = true;
+    enum status status = STATUS_INVALID;
     if (!config->apply)
-        return true;
+        return STATUS_OK;
     buffer_init(&text, FILE_MAX);
-    if (!read_file(config->apply, &text)) {
-        applied = false;
-    } else if (decode(config, &text, &faults, &set) != STATUS_OK) {
-        say_faults(config->apply, &faults);
-        applied = false;
-    } else {
-        applied = apply(config->apply, &set, scheduler, dispatcher);
+    if (read_file(config->apply, &text)) {
+        if (decode(config, &text, &faults, &set) == STATUS_OK)
+            status = apply(config->apply, &set, scheduler, dispatcher);
+        else
+            say_faults(config->apply, &faults);
     }
     faults_done(&faults);
     buffer_done(&text);
-    return applied;
+    return status;
 }

@@ -6,13 +6,12 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
+#include "base/status.h"
 #include "dispatch/dispatch.h"
 #include "scheduler/scheduler.h"
 #include "server/config.h"
 
-// True when there is no file to apply, or it was. Otherwise it has said on standard error what is
-// wrong.
-bool apply_file(const struct config *config, struct scheduler *scheduler,
-                struct dispatcher *dispatcher);
+// STATUS_OK when there is no file to apply, or it was. Otherwise it has said on standard error what
+// is wrong: STATUS_INVALID is the file's fault, or that it cannot be read.
+enum status apply_file(const struct config *config, struct scheduler *scheduler,
+                       struct dispatcher *dispatcher);

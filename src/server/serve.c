@@ -41,6 +41,7 @@ struct house { // in the order of building
     struct front *front;
     struct back *back;
     struct auditor *auditor;
+    enum status applied; // what became of the file of tasks
 };
 
 static bool complain(const char *format, const char *detail)
@@ -224,6 +225,12 @@ static bool has_failed(const struct house *h)
     return poll(&fd, 1, 0) > 0;
 }
 
+static bool apply_tasks(struct house *h)
+{
+    h->applied = apply_file(&h->config, h->scheduler, h->dispatcher);
+    return h->applied == STATUS_OK;
+}
+
 // What runs is let finish, within the limit; nothing new is taken.
 static void drain(struct house *h)
 {
@@ -255,8 +262,8 @@ static void take_down(struct house *h)
 static int run_house(struct house *h)
 {
     bool up = open_store(h) && take_port(h) && find_secret(h) && start_dispatcher(h) &&
-              start_scheduler(h) && apply_file(&h->config, h->scheduler, h->dispatcher) &&
-              start_front(h) && start_back(h) && start_auditor(h);
+              start_scheduler(h) && apply_tasks(h) && start_front(h) && start_back(h) &&
+              start_auditor(h);
     bool clean = false;
     if (up) {
         say_listening(h);
@@ -269,6 +276,8 @@ static int run_house(struct house *h)
         logline_say(wall_now(), LEVEL_INFO, "stopped",
                     clean ? "in order" : "after a failure of the store");
     logline_finish();
+    if (h->applied == STATUS_INVALID)
+        return EXIT_CONFIGURATION;
     return clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

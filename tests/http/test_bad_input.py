@@ -271,6 +271,13 @@ def test_what_is_no_name_is_refused(untouched: Server, method: str, name: str) -
     problem(answer)
 
 
+def test_a_wrong_name_is_told_once(untouched: Server) -> None:
+    refusal = problem(untouched.api.put("/v1/tasks/Nightly", json=target()), 400)
+    assert refusal["detail"].startswith('"Nightly" is no task name: write 1 to 100 of a-z')
+    assert refusal["detail"].count("Nightly") == 1
+    assert "errors" not in refusal, "the body has no fault"
+
+
 @pytest.mark.parametrize(
     "run",
     ["run_", "run_x", "run_zzzzzzzzzzzzzz", "run_uuuuuuuuuuuuu", "%00", "run_%ff", "x" * 4000, "-1", "0"],
@@ -399,6 +406,8 @@ def test_nothing_wrong_gets_through_a_patch(server: Server) -> None:
 
 # --- a wrong file at the start ---
 
+WRONG = 2  # docs/operate/running.md: the configuration or the task file
+
 FILES: list[tuple[bytes, int]] = [
     (b"version: 1\ntasks:\n  a:\n    http: {url: 'http://127.0.0.1:9/'}\n    tmeout: 3s\n", 5),
     (
@@ -423,8 +432,7 @@ def test_a_wrong_file_stops_the_start_with_line_and_column(server_factory: Facto
     path.write_bytes(content)
     server.arguments = ["--apply", str(path)]
     server.launch()
-    code = server.wait_exit()
-    assert code > 0, "it must end with an exit code of its own"
+    assert server.wait_exit() == WRONG, "it must end with the exit code that is documented"
     text = server.log_text()
     assert "listening" not in text
     if line:
@@ -435,7 +443,7 @@ def test_a_wrong_file_stops_the_start_with_line_and_column(server_factory: Facto
 def test_a_file_that_is_not_there_stops_the_start(server_factory: Factory) -> None:
     server = server_factory("--apply", "/no/such/file.yaml", start=False)
     server.launch()
-    assert server.wait_exit() > 0
+    assert server.wait_exit() == WRONG
     assert "/no/such/file.yaml" in server.log_text()
 
 
@@ -479,7 +487,7 @@ def test_a_wrong_configuration_stops_the_start_with_words(server_factory: Factor
     server = server_factory(config=config, start=False)
     server.env.pop("PUNCTUAL_SIGNING_SECRET", None)
     server.launch()
-    assert server.wait_exit() > 0
+    assert server.wait_exit() == WRONG
     assert "config.yaml" in server.log_text()
 
 

@@ -65,7 +65,8 @@ def test_a_waiting_run_is_not_tried_again(server: Server, receiver: Receiver) ->
 
 def test_final_is_final(server: Server, receiver: Receiver) -> None:
     run = wait_final(server, create_run(server, http_task(receiver.url("/x")))["id"])
-    problem(cancel(server, run["id"]), 409)
+    refusal = problem(cancel(server, run["id"]), 409)
+    assert refusal["detail"] == "the run is over already: succeeded is final"
     assert get_run(server, run["id"]) == run
 
 

@@ -105,6 +105,13 @@ def test_a_file_that_is_no_yaml_never_leaves_the_machine(api: FakeApi, file: str
     assert api.asked == []
 
 
+def test_standard_input_is_called_that_whoever_finds_the_fault(api: FakeApi) -> None:
+    assert "standard input:1:10: " in punctual(api, "apply", "-", stdin="version: [1\n").stderr
+    errors = [{"pointer": "/version", "detail": "must be 1"}]
+    api.on("POST /v1/apply", problem(400, "The request makes no sense", "the set has errors", errors))
+    assert "standard input:1:10: " in punctual(api, "apply", "-", stdin="version: 2\n").stderr
+
+
 def test_a_refusal_without_places_is_no_fault_of_the_file(api: FakeApi, file: str) -> None:
     api.on("POST /v1/apply", problem(403, "Not allowed", "commands are not allowed here"))
     assert punctual(api, "apply", file, APP_URL="x").returncode == 4

@@ -91,14 +91,30 @@ def test_events_are_lines_and_ctrl_c_ends_with_130(api: FakeApi) -> None:
 
 def test_events_resume_where_the_connection_broke(api: FakeApi) -> None:
     second = an_event("9-0", type="run.succeeded", task="a", run="run_1")
+    api.on("GET /v1/tasks/a", Answer(200, {"name": "a"}))
     api.on("GET /v1/events", stream_of(EVENTS, second))
     following = Following(api, "--task", "a", "--json")
     lines = [json.loads(line) for line in following.until(3)]
     assert following.interrupt()[0] == 130
     assert [line["id"] for line in lines] == ["7-0", "8-0", "9-0"]
-    assert "Last-Event-ID" not in api.asked[0].headers
-    assert api.asked[1].headers["Last-Event-ID"] == "8-0"
-    assert api.asked[0].query == {"task": "a"}
+    streams = [asked for asked in api.asked if asked.path == "/v1/events"]
+    assert "Last-Event-ID" not in streams[0].headers
+    assert streams[1].headers["Last-Event-ID"] == "8-0"
+    assert streams[0].query == {"task": "a"}
+
+
+def test_a_task_that_is_not_there_is_told_and_waited_for(api: FakeApi) -> None:
+    api.on("GET /v1/events", stream_of(EVENTS))
+    following = Following(api, "--task", "a")
+    lines = following.until(2)
+    code, errors = following.interrupt()
+    assert (code, len(lines)) == (130, 2)
+    assert 'there is no task "a" now' in errors
+    api.on("GET /v1/tasks/a", Answer(200, {"name": "a"}))
+    api.on("GET /v1/events", stream_of(EVENTS))
+    following = Following(api, "--task", "a")
+    following.until(2)
+    assert "there is no task" not in following.interrupt()[1]
 
 
 def test_missing_events_are_told(api: FakeApi) -> None:

@@ -236,6 +236,7 @@ def test_the_readme_shows_a_run_as_it_is_shown(api: FakeApi) -> None:
     run = a_run(
         id="run_0sapk3fbg0000",
         revision=1,
+        payload=None,  # as of every occurrence: it gets the task's
         scheduled_for="2026-11-24T01:30:00.000Z",
         due_at="2026-11-24T01:30:04.417Z",
         started_at="2026-11-24T01:30:00.000Z",

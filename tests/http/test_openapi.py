@@ -143,6 +143,14 @@ def test_every_operation_has_an_id_words_and_errors(document: dict[str, Any]) ->
     assert len(ids) == len(set(ids))
 
 
+def test_an_unknown_parameter_is_refused_everywhere_and_described(server: Server, document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        url = path.replace("{name}", "known").replace("{id}", "run_0c4x9k2m1p7qz").replace("{queue}", "known")
+        answer = server.api.request(method, url, params={"nonsense": "1"})
+        assert answer.status_code == 400, f"{method} {path}: {answer.status_code}"
+        assert "400" in operation["responses"], f"{method} {path}"
+
+
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         for status, answer in operation["responses"].items():

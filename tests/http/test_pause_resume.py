@@ -25,6 +25,14 @@ def test_a_pause_says_who_when_and_why(server: Server) -> None:
     assert get_task(server, "loud")["paused"] == paused
 
 
+def test_a_task_that_is_paused_already_keeps_its_first_reason(server: Server) -> None:
+    put_task(server, "t", http_task("http://127.0.0.1:9/"))
+    first = server.api.post("/v1/tasks/t/pause", json={"reason": "the database moves"}).json()
+    again = server.api.post("/v1/tasks/t/pause", json={"reason": "another"})
+    assert again.status_code == 200
+    assert again.json()["paused"] == first["paused"]
+
+
 def test_a_paused_task_does_not_fire_and_a_resumed_one_does(server: Server, receiver: Receiver) -> None:
     put_task(server, "loud", http_task(receiver.url("/loud"), schedule={"every": "1s"}))
     receiver.wait("/loud")

@@ -49,6 +49,14 @@ def test_every_command_is_there_with_its_options_and_no_other(command: str) -> N
     assert set(re.findall(r"--[\w-]+", usages)) - COMMON <= own
 
 
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("help", "serve", "next", "secret")])
+def test_the_usage_of_a_command_shows_all_its_options(command: str) -> None:
+    text = help_of(command)
+    usage = text.partition("\nusage\n")[2].partition("\n\n")[0]
+    own = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
+    assert [option for option in own if option not in COMMON and option not in usage] == []
+
+
 def test_every_field_of_the_configuration_is_there_and_no_other(tmp_path) -> None:
     file = tmp_path / "server.yaml"
     file.write_text("unknown: 1\n")

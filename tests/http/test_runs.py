@@ -5,6 +5,9 @@ import re
 import sqlite3
 import threading
 import time
+from typing import Any
+
+import pytest
 
 from support.receiver import Answer, Receiver
 from support.server import Server
@@ -117,6 +120,32 @@ def test_a_run_needs_exactly_one_target(server: Server) -> None:
     problem(server.api.post("/v1/runs", json={"payload": 1}))
     problem(server.api.post("/v1/runs", json={"task": "known", **http_task("http://127.0.0.1:9/")}))
     assert all_runs(server) == []
+
+
+@pytest.mark.parametrize("what", [{"task": "known"}, http_task("http://127.0.0.1:9/")], ids=["task", "target"])
+def test_a_misspelled_field_of_a_run_is_told_with_the_right_one(server: Server, what: dict[str, Any]) -> None:
+    put_task(server, "known", http_task("http://127.0.0.1:9/"))
+    for wrong, right in (("dely", "delay"), ("runat", "run_at"), ("Payload", "payload"), ("prioriti", "priority")):
+        for _ in range(2):  # a definition that was read once is remembered
+            answer = server.api.post("/v1/runs", json={**what, wrong: "1h"})
+            (error,) = problem(answer, 400, pointer=f"/{wrong}")["errors"]
+            assert f'unknown field "{wrong}": did you mean "{right}"?' in error["detail"]
+            assert "known are task, http, command," in error["detail"]
+
+
+def test_a_run_knows_every_field_of_a_task(server: Server) -> None:
+    known = problem(server.api.put("/v1/tasks/x", json={"nonsense": 1}), 400)["errors"][0]["detail"]
+    fields = known.partition("known are ")[2].split(", ")
+    assert "retry" in fields
+    for field in fields:
+        for what in ({"task": "x"}, http_task("http://127.0.0.1:9/")):
+            answer = server.api.post("/v1/runs", json={**what, field: None})
+            assert "unknown field" not in answer.text, f"{field}: {answer.text}"
+
+
+def test_one_answer_names_what_is_unknown_and_what_is_wrong(server: Server) -> None:
+    answer = server.api.post("/v1/runs", json={"http": {"url": "ftp://x/"}, "dely": "1h", "timeout": 5})
+    assert {error["pointer"] for error in problem(answer, 400)["errors"]} == {"/dely", "/http/url", "/timeout"}
 
 
 def test_a_delay_is_never_cut_short(server: Server, receiver: Receiver) -> None:
