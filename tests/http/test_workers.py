@@ -84,6 +84,12 @@ def test_batches_go_out_in_the_order_of_their_due_time(server: Server) -> None:
     assert [get_run(server, run)["state"] for run in runs] == ["succeeded"] * 5
 
 
+def test_the_most_urgent_go_out_first(server: Server) -> None:
+    runs = [create_run(server, {**queue_task(), "priority": priority})["id"] for priority in (3, 0, 9, 3)]
+    assert [held["run"] for held in lease(server, max=3)] == [runs[2], runs[0], runs[3]]
+    assert [held["run"] for held in lease(server, max=3)] == [runs[1]]
+
+
 def test_each_run_goes_to_one_worker(server: Server) -> None:
     workers = [Waiting(server, wait="60s", max=10) for _ in range(3)]
     for _ in range(3):
