@@ -127,9 +127,7 @@ def ends(folder: Path) -> list[int]:
     return [size * part // 8 for part in range(8)]
 
 
-def test_a_backup_that_has_no_room_says_so_and_leaves_nothing(
-    server: Server, disk: SmallDisk, tmp_path: Path
-) -> None:
+def test_a_backup_that_has_no_room_says_so_and_leaves_nothing(server: Server, disk: SmallDisk, tmp_path: Path) -> None:
     some_runs(server, 50)
     assert server.cli("backup", str(tmp_path / "copy"), "--store", str(server.store)).returncode == 0
     for room in ends(tmp_path):
