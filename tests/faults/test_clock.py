@@ -95,7 +95,8 @@ def test_a_lease_that_ended_while_the_server_stood_still_is_anothers(server: Ser
 WORKER = """
 import json, sys, urllib.request
 def call(path, body):
-    request = urllib.request.Request(sys.argv[1] + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    kind = {"Content-Type": "application/json"}
+    request = urllib.request.Request(sys.argv[1] + path, json.dumps(body).encode(), kind)
     return json.load(urllib.request.urlopen(request))
 (run,) = call("/v1/queues/emails/lease", {"wait": "10s", "lease": "1s", "worker": "first"})["runs"]
 print(json.dumps(run), flush=True)
