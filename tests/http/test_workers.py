@@ -115,6 +115,27 @@ def test_a_worker_that_dies_loses_its_run_to_another(server: Server) -> None:
     assert "the lease ran out" in done["attempts"][0]["error"]
 
 
+def test_at_most_once_a_run_whose_lease_ran_out_goes_to_no_other(server: Server) -> None:
+    run = create_run(server, queue_task(delivery="at_most_once", retry=quick_retry(3)))
+    held = lease_one(server, lease="1s")
+    done = wait_final(server, run["id"])
+    assert done["state"] == "failed"
+    assert "the outcome is unknown, and at_most_once allows no second delivery" in done["reason"]
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["lost"]
+    assert lease(server) == []
+    assert say_one(server, "complete", held)["status"] == 409
+
+
+def test_a_run_that_no_worker_took_by_its_deadline_is_missed(server: Server) -> None:
+    put_task(server, "mail", queue_task(deadline="1s"))
+    run = trigger(server, "mail")
+    done = wait_final(server, run["id"])
+    assert (done["state"], done["attempts"]) == ("missed", [])
+    assert "deadline" in done["reason"]
+    assert lease(server) == []
+    assert 'punctual_task_runs_total{task="mail",state="missed"} 1\n' in server.api.get("/metrics").text
+
+
 def test_heartbeats_keep_a_lease(server: Server) -> None:
     run = create_run(server, queue_task())
     held = lease_one(server, lease="1s")
