@@ -5,32 +5,72 @@
 #include "base/memory.h"
 #include "scheduler/state.h"
 
-#define TALLIES_MAX 10000 // tasks with figures of their own; what is beyond is in the totals only
+#define TALLIES_MAX 10000 // tasks with figures of their own; what is beyond is one figure
+
+static void tally_free(struct tally *tally)
+{
+    free(tally->task);
+    free(tally);
+}
+
+// Makes room where tasks have been deleted.
+static void drop_deleted(struct metrics *metrics)
+{
+    struct map kept = {0};
+    uint64_t key;
+    void *value;
+    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);) {
+        if (((struct tally *)value)->deleted)
+            tally_free(value);
+        else
+            map_put(&kept, key, value);
+    }
+    map_done(&metrics->tallies);
+    metrics->tallies = kept;
+    metrics->deleted_tallies = 0;
+}
+
+static struct tally *tally_of(struct metrics *metrics, int64_t task_id, const char *task)
+{
+    struct tally *tally = map_get(&metrics->tallies, (uint64_t)task_id);
+    if (tally)
+        return tally;
+    if (metrics->tallies.count >= TALLIES_MAX && metrics->deleted_tallies)
+        drop_deleted(metrics);
+    if (metrics->tallies.count >= TALLIES_MAX)
+        return &metrics->other_tallies;
+    tally = memory_new(sizeof *tally);
+    tally->task = memory_text(task);
+    map_put(&metrics->tallies, (uint64_t)task_id, tally);
+    return tally;
+}
 
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state)
 {
     metrics->runs[state]++;
     if (!task_id || !task)
         return;
-    struct tally *tally = map_get(&metrics->tallies, (uint64_t)task_id);
-    if (!tally) {
-        if (metrics->tallies.count >= TALLIES_MAX)
-            return;
-        tally = memory_new(sizeof *tally);
-        tally->task = memory_text(task);
-        map_put(&metrics->tallies, (uint64_t)task_id, tally);
-    }
+    struct tally *tally = tally_of(metrics, task_id, task);
     tally->runs[state]++;
+    if (state == RUN_SCHEDULED)
+        tally->deleted = false; // a task of this name was made again
+}
+
+void count_no_more(struct metrics *metrics, int64_t task_id)
+{
+    struct tally *tally = map_get(&metrics->tallies, (uint64_t)task_id);
+    if (tally) {
+        tally->deleted = true;
+        metrics->deleted_tallies++;
+    }
 }
 
 void metrics_done(struct metrics *metrics)
 {
     uint64_t key;
     void *value;
-    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);) {
-        free(((struct tally *)value)->task);
-        free(value);
-    }
+    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);)
+        tally_free(value);
     map_done(&metrics->tallies);
 }
 
@@ -46,6 +86,14 @@ static void single(struct buffer *to, const char *name, const char *type, const 
     buffer_format(to, "%s %.10g\n", name, value);
 }
 
+static void write_tally(const struct tally *tally, const char *task, struct buffer *to)
+{
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++)
+        if (tally->runs[i]) // a task's name needs no escape
+            buffer_format(to, "punctual_task_runs_total{task=\"%s\",state=\"%s\"} %llu\n", task,
+                          run_state_text(i), (unsigned long long)tally->runs[i]);
+}
+
 static void write_runs(const struct metrics *metrics, struct buffer *to)
 {
     head(to, "punctual_runs_total", "counter",
@@ -54,16 +102,13 @@ static void write_runs(const struct metrics *metrics, struct buffer *to)
         if (i != RUN_DUE)
             buffer_format(to, "punctual_runs_total{state=\"%s\"} %llu\n", run_state_text(i),
                           (unsigned long long)metrics->runs[i]);
-    head(to, "punctual_task_runs_total", "counter", "The same for each task.");
+    head(to, "punctual_task_runs_total", "counter",
+         "The same for each task; (others): all for which there was no room.");
     uint64_t key;
     void *value;
-    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);) {
-        const struct tally *tally = value;
-        for (unsigned i = 0; i < RUN_STATE_COUNT; i++)
-            if (tally->runs[i]) // a task's name needs no escape
-                buffer_format(to, "punctual_task_runs_total{task=\"%s\",state=\"%s\"} %llu\n",
-                              tally->task, run_state_text(i), (unsigned long long)tally->runs[i]);
-    }
+    for (size_t at = 0; map_each(&metrics->tallies, &at, &key, &value);)
+        write_tally(value, ((struct tally *)value)->task, to);
+    write_tally(&metrics->other_tallies, "(others)", to); // no task can be called that
 }
 
 static void write_attempts(const struct metrics *metrics, struct buffer *to)

@@ -66,6 +66,7 @@ struct pace {
 // What became of a task's runs since the start, for /metrics.
 struct tally {
     char *task;
+    bool deleted; // it gives way where there is no more room
     uint64_t runs[RUN_STATE_COUNT];
 };
 
@@ -75,7 +76,9 @@ struct metrics {
     uint64_t runs[RUN_STATE_COUNT]; // how often each state was entered
     uint64_t turns, messages;
     struct audit_pulse audit;
-    struct map tallies; // task id -> struct tally
+    struct map tallies;         // task id -> struct tally
+    size_t deleted_tallies;     // at most so many of them are of tasks that are deleted
+    struct tally other_tallies; // of all tasks that there was no room for
 };
 
 struct scheduler {
@@ -321,4 +324,5 @@ bool recover_monitor(struct scheduler *s, const struct run *run, const struct ta
 // metrics.c
 void answer_metrics(struct scheduler *s, wall now, struct message *m);
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);
+void count_no_more(struct metrics *metrics, int64_t task_id); // the task was deleted
 void metrics_done(struct metrics *metrics);

@@ -182,6 +182,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
     if (status == STATUS_OK)
         status = cancel_pending_runs(s, now, record->id, false, "its task was deleted");
     limits_forget(&s->limits, record->id);
+    count_no_more(&s->metrics, record->id);
     event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);
     known_forget(&s->known, record->id);

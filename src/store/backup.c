@@ -30,7 +30,10 @@ static enum status give_name(const char *part, const char *to, char *why, size_t
         snprintf(why, size, "%s cannot be made: %s", to, strerror(errno));
         return errno == EEXIST ? STATUS_CONFLICT : STATUS_FAILED;
     }
-    return sync_folder_of(to, why, size);
+    enum status status = sync_folder_of(to, why, size);
+    if (status != STATUS_OK)
+        unlink(to); // it would be gone after a power cut, so it is gone now
+    return status;
 }
 
 enum status backup_make(const char *where, const char *to, struct backup_result *ret, char *why,
@@ -54,6 +57,6 @@ enum status backup_make(const char *where, const char *to, struct backup_result 
     if (status == STATUS_OK)
         status = give_name(part, to, why, size);
     if (status != STATUS_OK)
-        unlink(part);
+        copy_remove(part);
     return status;
 }

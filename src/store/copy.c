@@ -148,6 +148,17 @@ static enum status end_log(const char *path, char *why, size_t size)
     return status;
 }
 
+void copy_remove(const char *path)
+{
+    // A journal that is left would be played into the next file of this name.
+    static const char *const ends[] = {"", "-journal", "-wal", "-shm"};
+    char name[PATH_MAX + 16];
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        unlink(name);
+    }
+}
+
 enum status copy_make(struct copy_source *source, const char *path, char *why, size_t size)
 {
     struct database copy;

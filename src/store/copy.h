@@ -20,6 +20,7 @@ void copy_source_done(struct copy_source *source);
 
 // Copies it to `path`, where nothing may be, mode 0600, as a file without a log beside it.
 enum status copy_make(struct copy_source *source, const char *path, char *why, size_t size);
+void copy_remove(const char *path); // with all that SQLite may have put beside it
 // Whether the file holds what the source does and is sound all through. Synced afterwards.
 enum status copy_verify(const struct copy_source *source, const char *path,
                         struct backup_result *ret, char *why, size_t size);

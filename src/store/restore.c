@@ -113,21 +113,26 @@ static void fold_log(const char *path)
     database_close(&old);
 }
 
-static enum status move_end(const char *path, const char *aside, const char *end, char *why,
+// What stands beside a store, from one name to another.
+static enum status move_end(const char *path, const char *to, const char *end, char *why,
                             size_t size)
 {
-    char from[PATH_MAX + 8], to[ASIDE_TEXT + 8];
+    char from[ASIDE_TEXT + 8], ended[ASIDE_TEXT + 8];
     snprintf(from, sizeof from, "%s%s", path, end);
-    snprintf(to, sizeof to, "%s%s", aside, end);
-    if (rename(from, to) == 0 || errno == ENOENT)
+    snprintf(ended, sizeof ended, "%s%s", to, end);
+    if (rename(from, ended) == 0 || errno == ENOENT)
         return STATUS_OK;
-    snprintf(why, size, "%s cannot be moved aside: %s", from, strerror(errno));
+    snprintf(why, size, "%s cannot be moved to %s: %s", from, ended, strerror(errno));
     return STATUS_FAILED;
 }
 
-// The store that was there keeps all it had, under another name. A log without its file is moved,
-// too: it must not be taken for the new one's.
-static enum status move_aside(struct restore *r, wall now, char *aside, char *why, size_t size)
+static enum status move_log(const char *path, const char *to, char *why, size_t size)
+{
+    enum status status = move_end(path, to, "-wal", why, size);
+    return status == STATUS_OK ? move_end(path, to, "-shm", why, size) : status;
+}
+
+static void name_aside(const struct restore *r, wall now, char *aside)
 {
     time_t seconds = now.us / SECOND;
     struct tm tm;
@@ -135,31 +140,47 @@ static enum status move_aside(struct restore *r, wall now, char *aside, char *wh
     gmtime_r(&seconds, &tm);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
     snprintf(aside, ASIDE_TEXT, "%s.before-%s", r->path, stamp);
-    if (r->replaces)
-        fold_log(r->path);
-    // The file itself stays until the new one takes its name, so there is always one.
-    if (r->replaces && link(r->path, aside) != 0) {
-        snprintf(why, size, "%s cannot be made: %s", aside, strerror(errno));
-        return STATUS_FAILED;
+}
+
+// The store that was there keeps all it had, under another name. A log without its file is moved,
+// too: it must not be taken for the new one's. The file itself stays until the new one takes its
+// name, so there is always one.
+static enum status change_places(struct restore *r, const char *aside, char *why, size_t size)
+{
+    enum status status = move_log(r->path, aside, why, size);
+    if (status == STATUS_OK)
+        status = sync_folder_of(r->path, why, size);
+    if (status == STATUS_OK && rename(r->part, r->path) != 0) {
+        snprintf(why, size, "%s cannot be put in place: %s", r->path, strerror(errno));
+        status = STATUS_FAILED;
     }
-    enum status status = move_end(r->path, aside, "-wal", why, size);
-    return status == STATUS_OK ? move_end(r->path, aside, "-shm", why, size) : status;
+    if (status == STATUS_OK)
+        return status;
+    // Back to as it was: two names of one file, each with a log of its own, would ruin it.
+    char more[3 * PATH_MAX], log[ASIDE_TEXT + 8];
+    struct stat stat_;
+    move_log(aside, r->path, more, sizeof more);
+    snprintf(log, sizeof log, "%s-wal", aside);
+    if (r->replaces && stat(log, &stat_) != 0)
+        unlink(aside);
+    return status;
 }
 
 static enum status put_in_place(struct restore *r, wall now, struct restore_result *ret, char *why,
                                 size_t size)
 {
-    enum status status = move_aside(r, now, ret->aside, why, size);
-    if (status == STATUS_OK)
-        status = sync_folder_of(r->path, why, size);
+    name_aside(r, now, ret->aside);
+    if (r->replaces)
+        fold_log(r->path);
+    if (r->replaces && link(r->path, ret->aside) != 0) {
+        snprintf(why, size, "%s cannot be made: %s", ret->aside, strerror(errno));
+        return STATUS_FAILED;
+    }
+    enum status status = change_places(r, ret->aside, why, size);
     if (status != STATUS_OK)
         return status;
     if (!r->replaces)
         ret->aside[0] = '\0';
-    if (rename(r->part, r->path) != 0) {
-        snprintf(why, size, "%s cannot be put in place: %s", r->path, strerror(errno));
-        return STATUS_FAILED;
-    }
     return sync_folder_of(r->path, why, size);
 }
 
@@ -177,7 +198,7 @@ static enum status take_place(struct restore *r, bool force, char *why, size_t s
         return say(why, size, STATUS_CONFLICT,
                    "%s holds a store already: --force moves it aside and restores", r->path);
     snprintf(r->part, sizeof r->part, "%s.restoring", r->path);
-    unlink(r->part); // of a restore that was cut off: nobody else can be at it
+    copy_remove(r->part); // of a restore that was cut off: nobody else can be at it
     look_at_replaced(r);
     return STATUS_OK;
 }
@@ -193,7 +214,7 @@ static enum status restore_from(struct restore *r, struct copy_source *source, w
     if (status == STATUS_OK)
         status = put_in_place(r, now, ret, why, size);
     if (status != STATUS_OK)
-        unlink(r->part);
+        copy_remove(r->part);
     return status;
 }
 

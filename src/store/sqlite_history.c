@@ -15,6 +15,7 @@ enum {
     MARK,
     SIZE,
     PAGES,
+    FREE,
     STATEMENTS
 };
 
@@ -38,7 +39,12 @@ static const char *const texts[STATEMENTS] = {
     [SIZE] = "SELECT state, entered, cleared FROM books",
     [PAGES] = ("SELECT (c.page_count - f.freelist_count) * s.page_size"
                " FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s"),
+    [FREE] = "SELECT freelist_count FROM pragma_freelist_count",
 };
+
+// A step ends once it has freed so many pages, 1 MiB: runs with many attempts, or large payloads,
+// would hold the turn up.
+#define PAGES_A_STEP 256
 
 // A canceled run's attempt may still be reported, for as long as an attempt can take and a little.
 #define REPORTED_WITHIN_US (25 * HOUR)
@@ -200,7 +206,7 @@ enum status sqlite_clear_history(struct store *store, const struct history_limit
     struct candidate found[HISTORY_STEP_MAX], gone[HISTORY_STEP_MAX];
     struct history_size size;
     size_t count = 0, i = 0, gone_count = 0;
-    int64_t newest_id = 0;
+    int64_t newest_id = 0, free_before = 0, free_now = 0;
     if (max > HISTORY_STEP_MAX)
         max = HISTORY_STEP_MAX;
     *ret = (struct history_cleared){0};
@@ -209,14 +215,21 @@ enum status sqlite_clear_history(struct store *store, const struct history_limit
         status = walk(s, place, max, found, &count);
     if (status == STATUS_OK && count > 0)
         status = ask(s, s->history[LATEST_OF_ALL], &newest_id);
+    if (status == STATUS_OK)
+        status = ask(s, s->history[FREE], &free_before);
+    free_now = free_before;
     wall now = id_time((run_id){newest_id}); // as far as the store can know
-    for (; status == STATUS_OK && i < count && is_too_much(limits, &size, &found[i]); i++) {
+    for (; status == STATUS_OK && i < count && free_now - free_before < PAGES_A_STEP &&
+           is_too_much(limits, &size, &found[i]);
+         i++) {
         bool stays;
         status = must_stay(s, &found[i], now, newest_id, &stays);
         if (status == STATUS_OK && !stays) {
             status = clear_run(s, &found[i]);
             gone[gone_count++] = found[i];
             size.rows--;
+            if (status == STATUS_OK)
+                status = ask(s, s->history[FREE], &free_now);
         }
         *place = (struct history_place){found[i].finished_at, found[i].run};
     }
@@ -225,6 +238,7 @@ enum status sqlite_clear_history(struct store *store, const struct history_limit
     if (status == STATUS_OK && gone_count > 0)
         status = clear_definitions(s, gone, gone_count, ret);
     ret->runs = gone_count;
-    ret->more = status == STATUS_OK && count == max && i == count;
+    bool stopped = free_now - free_before >= PAGES_A_STEP;
+    ret->more = status == STATUS_OK && (stopped || (count == max && i == count));
     return status;
 }

@@ -310,8 +310,9 @@ struct history_cleared {
     size_t definition_count;
 };
 // Looks at no more than `max` ended runs (HISTORY_STEP_MAX at most) from the place on, the oldest
-// first, and clears those the limits do not leave room for. Never a live run, one whose attempt is
-// still to be reported, the latest run of a task, nor the newest run of all. Moves the place.
+// first, and clears those the limits do not leave room for; fewer where they are large. Never a
+// live run, one whose attempt is still to be reported, the latest run of a task, nor the newest run
+// of all. Moves the place.
 enum status store_clear_history(struct store *store, const struct history_limits *limits,
                                 struct history_place *place, size_t max,
                                 struct history_cleared *ret);

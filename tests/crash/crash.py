@@ -39,6 +39,7 @@ from support.words import all_of, all_runs, get_run, put_task
 SHOWN = 8  # violations of one promise that are printed
 SETTLE_S = 60.0
 SELF_TEST_KILLS = 8
+CALM_EVERY, CALM_S = 8, 4.0  # kills, and seconds before such a one
 
 
 class Report:
@@ -97,6 +98,8 @@ def kill_again_and_again(
 ) -> None:
     for number in range(1, kills + 1):
         time.sleep(chance.uniform(0.1, 2.0))
+        if number % CALM_EVERY == 0:
+            time.sleep(CALM_S)  # long enough for starts that must be on time again
         at = time.time()
         server.kill()
         dead = time.time()

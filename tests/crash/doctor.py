@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from evidence import FAIL, OK, UNKNOWN, Ask, Delivery, Event, Evidence, Run, mark_of
-from promises import PROMISES, SETTLED_S, by_mark, by_run
+from promises import PROMISES, SETTLED_S, by_mark, by_run, calms
 
 from support.waiting import instant, timestamp
 
@@ -222,7 +222,14 @@ def a_run_is_dead_lettered_twice(seen: Evidence) -> bool:
 
 
 def a_failure_is_called_a_success(seen: Evidence) -> bool:
-    run = first_run(seen, lambda run: run["state"] == "failed")
+    deliveries = by_run(seen)
+
+    def wanted(run: Run) -> bool:
+        # Of one that a kill has cut off the receiver may know that it went well.
+        well = {one.attempt for one in deliveries[run["id"]] if one.behaviour == "good"}
+        return run["state"] == "failed" and bool(run["attempts"]) and run["attempts"][-1]["number"] not in well
+
+    run = first_run(seen, wanted)
     if run:
         run["state"] = "succeeded"
         run["attempts"][-1]["outcome"] = "succeeded"
@@ -248,6 +255,33 @@ def a_delivery_without_a_reason(seen: Evidence) -> bool:
                 first.behaviour = "good"
                 return second.run in seen.runs
     return False
+
+
+def a_tick_in_calm(seen: Evidence) -> Run | None:
+    spans = list(calms(seen))
+    names = {tick.name for tick in seen.ticks}
+
+    def wanted(run: Run) -> bool:
+        at = instant(run["scheduled_for"])
+        return run["task"] in names and any(int(start) < at <= end for start, end in spans)
+
+    return first_run(seen, wanted)
+
+
+def a_start_is_late_after_a_restart(seen: Evidence) -> bool:
+    run = a_tick_in_calm(seen)
+    for delivery in by_run(seen)[run["id"]] if run else ():
+        delivery.time += 1.5
+    return bool(run)
+
+
+def a_start_never_comes_after_a_restart(seen: Evidence) -> bool:
+    """As one that is recorded as missed though the server was there."""
+    run = a_tick_in_calm(seen)
+    if run:
+        seen.deliveries = [delivery for delivery in seen.deliveries if delivery.run != run["id"]]
+        run.update(state="missed", reason="the server was not running", attempts=[])
+    return bool(run)
 
 
 def an_event_is_lost(seen: Evidence) -> bool:
@@ -292,6 +326,8 @@ BUGS: dict[Bug, str] = {
     a_failure_is_called_a_success: "P11 truthful",
     a_delivery_after_a_success: "P12 duplicates explained",
     a_delivery_without_a_reason: "P12 duplicates explained",
+    a_start_is_late_after_a_restart: "P18 on time again",
+    a_start_never_comes_after_a_restart: "P18 on time again",
     an_event_is_lost: "events follow",
     an_event_comes_twice: "events follow",
 }

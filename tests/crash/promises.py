@@ -11,6 +11,8 @@ from support.words import FINAL
 
 BY_SCHEDULE = ("schedule", "catch_up")
 SETTLED_S = 3.0  # occurrences this close to the read may not be recorded yet
+RECOVERY_S = 2.0  # after a restart
+LATE_S = 1.0  # with sanitizers, on a machine that is busy with the load
 MILLISECOND = 0.001  # the API cuts instants to milliseconds, the receiver does not
 
 Violations = Iterator[str]
@@ -99,6 +101,28 @@ def never_early(seen: Evidence) -> Violations:
             failed = first.behaviour == "fail" and first.answered and not killed_between(seen, first.time, second.time)
             if failed and second.time < (first.answered or 0) + seen.half_wait - 2 * MILLISECOND:
                 yield f"{first.run} was tried again {second.time - (first.answered or 0):.3f} s after it failed"
+
+
+def calms(seen: Evidence) -> Iterator[tuple[float, float]]:
+    """From the recovery after each kill to the moment before the next."""
+    ends = [kill.at for kill in seen.kills[1:]] + [seen.read_at - SETTLED_S]
+    for kill, end in zip(seen.kills, ends, strict=True):
+        if kill.up + RECOVERY_S < end - LATE_S:
+            yield kill.up + RECOVERY_S, end - LATE_S
+
+
+def on_time_again(seen: Evidence) -> Violations:
+    """P18: two seconds after a restart whatever falls due starts on time."""
+    first = {delivery.run: delivery.time for delivery in seen.deliveries if delivery.attempt == 1}
+    found = by_occurrence(seen)
+    for start, end in calms(seen):
+        for tick in seen.ticks:
+            for second in range(int(start) + 1, int(end) + 1):
+                for run in found[tick.name, timestamp(second)]:
+                    came = first.get(run["id"])
+                    if came is None or came > second + LATE_S:
+                        late = "never" if came is None else f"{came - second:.3f} s late"
+                        yield f"{tick.name} at {timestamp(second)}, calm since {timestamp(start)}: {late}"
 
 
 def no_phantom_no_double(seen: Evidence) -> Violations:
@@ -308,5 +332,6 @@ PROMISES: dict[str, Promise] = {
     "P9 attempts": attempts_count,
     "P11 truthful": truthful,
     "P12 duplicates explained": duplicates_explained,
+    "P18 on time again": on_time_again,
     "events follow": events_follow,
 }

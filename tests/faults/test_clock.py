@@ -1,7 +1,10 @@
 """The process stands still, or the wall clock is set: nothing fires twice, and what was missed follows the rule."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from support.faketime import WallClock
 from support.receiver import Answer, Receiver
 from support.server import Factory, Server
 from support.waiting import instant, wait_for
-from support.words import all_runs, create_run, get_run, http_task, put_task, wait_final
+from support.words import all_runs, create_run, get_run, http_task, put_task, quick_retry, wait_final
+from support.worker import Waiting, lease, lease_one, queue_task, say_one
 
 
 @pytest.fixture
@@ -70,6 +74,63 @@ def test_an_attempt_that_was_under_way_meanwhile_is_not_made_twice(server: Serve
     assert len(receiver.at("/slow")) == 1
 
 
+def test_a_lease_that_ended_while_the_server_stood_still_is_anothers(server: Server) -> None:
+    run = create_run(server, queue_task(retry=quick_retry(3)))
+    first = lease_one(server, lease="1s", worker="first")
+    other = Waiting(server, wait="30s", lease="60s", worker="second")
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(server.process.pid, signal.SIGCONT)
+    (second,) = other.runs()
+    assert (second["run"], second["attempt"]) == (run["id"], 2)
+    assert second["fence"] > first["fence"]
+    assert say_one(server, "complete", first, result="of the first")["status"] == 409
+    assert say_one(server, "complete", second, result="of the second")["status"] == 200
+    done = get_run(server, run["id"])
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["lost", "succeeded"]
+    assert done["result"] == "of the second"
+
+
+WORKER = """
+import json, sys, urllib.request
+def call(path, body):
+    kind = {"Content-Type": "application/json"}
+    request = urllib.request.Request(sys.argv[1] + path, json.dumps(body).encode(), kind)
+    return json.load(urllib.request.urlopen(request))
+(run,) = call("/v1/queues/emails/lease", {"wait": "10s", "lease": "1s", "worker": "first"})["runs"]
+print(json.dumps(run), flush=True)
+sys.stdin.readline()
+row = {"run": run["run"], "fence": run["fence"], "result": "of the first"}
+print(json.dumps(call("/v1/leases/complete", {"leases": [row]})), flush=True)
+"""
+
+
+def test_a_worker_that_stood_still_beyond_its_lease_overwrites_nothing(server: Server) -> None:
+    run = create_run(server, queue_task(retry=quick_retry(3)))
+    line = [sys.executable, "-c", WORKER, server.url]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        first = json.loads(worker.stdout.readline())
+        os.kill(worker.pid, signal.SIGSTOP)
+        worker.stdin.write("go on\n")  # it would now say that it is done
+        worker.stdin.flush()
+        second = lease_one(server, wait="30s", lease="60s", worker="second")
+        assert second["run"] == first["run"] == run["id"]
+        assert say_one(server, "complete", second, result="of the second")["status"] == 200
+        os.kill(worker.pid, signal.SIGCONT)
+        (answer,) = json.loads(worker.stdout.readline())["leases"]
+    assert answer["status"] == 409
+    assert "repeated" not in answer
+    done = get_run(server, run["id"])
+    assert done["result"] == "of the second"
+    assert [(attempt["node"], attempt["outcome"]) for attempt in done["attempts"]] == [
+        ("first", "lost"),
+        ("second", "succeeded"),
+    ]
+
+
 def test_a_clock_set_forward_fires_nothing_twice(clocked: Server, clock: WallClock, receiver: Receiver) -> None:
     put_task(clocked, "tick", http_task(receiver.url("/tick"), schedule={"every": "1s"}))
     receiver.wait("/tick", 2)
@@ -108,3 +169,22 @@ def test_no_step_of_the_clock_stretches_or_cuts_a_timeout(
         attempt = get_run(clocked, run["id"])["attempts"][0]
         assert attempt["outcome"] == "timed_out"
         assert 2900 <= attempt["response_time_ms"] < 10_000
+
+
+@pytest.mark.parametrize("offset", [3600, -3600])
+def test_no_step_of_the_clock_shortens_or_stretches_a_lease(clocked: Server, clock: WallClock, offset: int) -> None:
+    for _ in range(2):
+        create_run(clocked, queue_task(retry=quick_retry(3)))
+    long = lease_one(clocked, lease="60s")
+    short = lease_one(clocked, lease="4s")
+    began = time.monotonic()
+    clock.set(offset)
+    wait_for(lambda: clocked.log_events("clock_step"), "the step is noticed")
+    assert lease(clocked) == [], "a lease that lasts was ended"
+    again = lease_one(clocked, wait="30s", lease="60s")
+    assert again["run"] == short["run"]
+    assert 3 < time.monotonic() - began < 10
+    assert say_one(clocked, "heartbeat", long)["status"] == 200
+    assert say_one(clocked, "complete", long)["status"] == 200
+    (attempt,) = get_run(clocked, long["run"])["attempts"]
+    assert attempt["outcome"] == "succeeded"

@@ -108,3 +108,58 @@ def test_a_store_that_cannot_be_written_stops_the_start(on_disk: Server, disk: S
     disk.remount("rw")
     on_disk.start()
     assert [found["id"] for found in all_runs(on_disk)] == [run]
+
+
+def some_runs(server: Server, count: int) -> set[str]:
+    wish = {**http_task("http://127.0.0.1:9/"), "payload": PAYLOAD, "delay": FAR}
+    answer = server.api.post("/v1/runs/batch", json=[wish] * count)
+    assert answer.status_code == 201, answer.text
+    return set(answer.json()["ids"])
+
+
+def names(disk: SmallDisk) -> set[str]:
+    return {path.name for path in disk.path.iterdir() if path != disk.ballast}
+
+
+def ends(folder: Path) -> list[int]:
+    """From no room at all to nearly enough for a copy, in bytes."""
+    size = (folder / "copy").stat().st_size
+    return [size * part // 8 for part in range(8)]
+
+
+def test_a_backup_that_has_no_room_says_so_and_leaves_nothing(server: Server, disk: SmallDisk, tmp_path: Path) -> None:
+    some_runs(server, 50)
+    assert server.cli("backup", str(tmp_path / "copy"), "--store", str(server.store)).returncode == 0
+    for room in ends(tmp_path):
+        disk.fill(leave=room)
+        done = server.cli("backup", str(disk.path / "copy"), "--store", str(server.store))
+        assert done.returncode == 5, (room, done.stdout, done.stderr)
+        assert "full" in done.stderr or "space" in done.stderr, (room, done.stderr)
+        assert names(disk) == set(), room
+        disk.clear()
+    assert server.cli("backup", str(disk.path / "copy"), "--store", str(server.store)).returncode == 0
+
+
+def test_a_restore_that_has_no_room_leaves_the_store_as_it_was(
+    on_disk: Server, disk: SmallDisk, tmp_path: Path
+) -> None:
+    on_disk.start()
+    before = some_runs(on_disk, 50)
+    assert on_disk.cli("backup", str(tmp_path / "copy"), "--store", str(on_disk.store)).returncode == 0
+    later = some_runs(on_disk, 5)
+    on_disk.kill()  # what came later may stand in the log only
+    there = names(disk)
+    line = ("restore", str(tmp_path / "copy"), "--store", str(on_disk.store), "--force")
+    for room in ends(tmp_path):
+        disk.fill(leave=room)
+        done = on_disk.cli(*line)
+        assert done.returncode == 5, (room, done.stdout, done.stderr)
+        assert "full" in done.stderr or "space" in done.stderr, (room, done.stderr)
+        assert names(disk) == there, room
+        disk.clear()
+    on_disk.start()
+    assert {run["id"] for run in all_runs(on_disk)} == before | later
+    on_disk.stop()
+    assert on_disk.cli(*line).returncode == 0
+    on_disk.start()
+    assert {run["id"] for run in all_runs(on_disk)} == before

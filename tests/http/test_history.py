@@ -62,6 +62,23 @@ def test_no_more_runs_are_kept_than_the_limit(server_factory: Factory, receiver:
     assert get_task(server, "quiet")["name"] == "quiet"
 
 
+def test_a_dead_letter_is_listed_as_long_as_its_run_is_kept(server_factory: Factory, receiver: Receiver) -> None:
+    server = server_factory(config="history: {rows: 5}\n")
+    receiver.script("/fails", Answer(status=500))
+    for _ in range(3):
+        run = create_run(server, http_task(receiver.url("/fails"), retry=quick_retry(1)))
+        wait_final(server, run["id"])
+    assert (
+        len(server.api.get("/v1/dead-letters").json()["dead_letters"]) == metric(server, "punctual_dead_letters") == 3
+    )
+    for _ in range(6):
+        create_run(server, http_task(receiver.url("/job")))
+    wait_for(lambda: metric(server, "punctual_dead_letters") == 0, "they are cleared", within=40)
+    assert server.api.get("/v1/dead-letters").json()["dead_letters"] == []
+    answer = server.api.post("/v1/dead-letters/retry", json={"runs": [run["id"]]})
+    assert answer.status_code == 404, "what was cleared cannot be retried"
+
+
 def test_what_is_old_goes_and_its_key_still_answers(server_factory: Factory, receiver: Receiver) -> None:
     server = server_factory(config="history: {age: 1s}\n")
     body: dict[str, Any] = http_task(receiver.url("/old"))

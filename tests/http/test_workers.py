@@ -84,6 +84,12 @@ def test_batches_go_out_in_the_order_of_their_due_time(server: Server) -> None:
     assert [get_run(server, run)["state"] for run in runs] == ["succeeded"] * 5
 
 
+def test_the_most_urgent_go_out_first(server: Server) -> None:
+    runs = [create_run(server, {**queue_task(), "priority": priority})["id"] for priority in (3, 0, 9, 3)]
+    assert [held["run"] for held in lease(server, max=3)] == [runs[2], runs[0], runs[3]]
+    assert [held["run"] for held in lease(server, max=3)] == [runs[1]]
+
+
 def test_each_run_goes_to_one_worker(server: Server) -> None:
     workers = [Waiting(server, wait="60s", max=10) for _ in range(3)]
     for _ in range(3):
@@ -107,6 +113,27 @@ def test_a_worker_that_dies_loses_its_run_to_another(server: Server) -> None:
     done = get_run(server, run["id"])
     assert [attempt["outcome"] for attempt in done["attempts"]] == ["lost", "succeeded"]
     assert "the lease ran out" in done["attempts"][0]["error"]
+
+
+def test_at_most_once_a_run_whose_lease_ran_out_goes_to_no_other(server: Server) -> None:
+    run = create_run(server, queue_task(delivery="at_most_once", retry=quick_retry(3)))
+    held = lease_one(server, lease="1s")
+    done = wait_final(server, run["id"])
+    assert done["state"] == "failed"
+    assert "the outcome is unknown, and at_most_once allows no second delivery" in done["reason"]
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["lost"]
+    assert lease(server) == []
+    assert say_one(server, "complete", held)["status"] == 409
+
+
+def test_a_run_that_no_worker_took_by_its_deadline_is_missed(server: Server) -> None:
+    put_task(server, "mail", queue_task(deadline="1s"))
+    run = trigger(server, "mail")
+    done = wait_final(server, run["id"])
+    assert (done["state"], done["attempts"]) == ("missed", [])
+    assert "deadline" in done["reason"]
+    assert lease(server) == []
+    assert 'punctual_task_runs_total{task="mail",state="missed"} 1\n' in server.api.get("/metrics").text
 
 
 def test_heartbeats_keep_a_lease(server: Server) -> None:

@@ -102,6 +102,46 @@ TEST(a_step_looks_at_no_more_than_it_may)
     store_close(store);
 }
 
+// One-offs 1..count, each with fifty failed attempts whose responses fill a page; and a newest run.
+static struct store *with_large_history(int64_t count)
+{
+    struct store *store = suite_new();
+    static char response[4000];
+    memset(response, 'x', sizeof response);
+    BEGIN();
+    for (int64_t id = 1; id <= count + 1; id++) {
+        struct run run = one_off(id, 0);
+        OK(store_add_run(store, &run));
+        for (int number = 1; id <= count && number <= 50; number++) {
+            struct attempt attempt = attempt_at(id, number, number);
+            struct verdict verdict = {.state = number < 50 ? RUN_WAITING : RUN_FAILED};
+            attempt.response = response;
+            attempt.response_size = sizeof response;
+            OK(store_start_run(store, run.id, at(number), 0, 1));
+            OK(store_finish_attempt(store, &attempt, &verdict, at(id)));
+        }
+    }
+    COMMIT();
+    return store;
+}
+
+TEST(a_step_clears_few_runs_where_they_are_large)
+{
+    struct store *store = with_large_history(20);
+    struct history_cleared cleared = {.more = true};
+    size_t gone = 0;
+    place = (struct history_place){.ended = WALL_NONE};
+    while (cleared.more) {
+        BEGIN();
+        OK(store_clear_history(store, &nothing_kept, &place, HISTORY_STEP_MAX, &cleared));
+        COMMIT();
+        CHECK(cleared.runs < 10);
+        gone += cleared.runs;
+    }
+    CHECK_INT(20, gone);
+    store_close(store);
+}
+
 TEST(live_runs_and_the_newest_of_all_stay)
 {
     struct store *store = suite_new();

@@ -173,6 +173,45 @@ TEST(a_schedule_that_has_passed_makes_no_run)
     end_world();
 }
 
+static int64_t lag(void)
+{
+    struct pulse_values pulse = {0};
+    scheduler_pulse(scheduler, now, &pulse);
+    return pulse.lag_us;
+}
+
+TEST(a_due_run_that_the_full_server_cannot_start_is_lag)
+{
+    options = scheduler_defaults;
+    options.total_limit = 1;
+    begin_world_with(&options);
+    ask(NULL, "{" HOOK "}", WALL_NONE);
+    ask(NULL, "{" OTHER "}", WALL_NONE);
+    settle();
+    CHECK_INT(1, order_count);
+    now = wall_plus(now, 11 * SECOND);
+    turn(NULL);
+    CHECK_INT(11 * SECOND, lag());
+    land_everything();
+    CHECK_INT(0, lag());
+    end_world();
+}
+
+TEST(an_occurrence_that_is_still_to_be_recorded_is_lag)
+{
+    begin_world();
+    put_webhook("job", "\"schedule\":{\"every\":\"1m\"}");
+    pass(MINUTE);
+    land_everything();
+    CHECK_INT(0, lag());
+    now = wall_plus(now, MINUTE + 20 * SECOND); // without a turn
+    CHECK_INT(20 * SECOND, lag());
+    pass(SECOND);
+    land_everything();
+    CHECK_INT(0, lag());
+    end_world();
+}
+
 TEST(while_stopping_nothing_new_starts)
 {
     begin_narrow_world();

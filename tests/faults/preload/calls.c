@@ -11,10 +11,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -98,6 +100,14 @@ STAND_IN_NAMED(void *, -1, mmap64, "mmap",
                (void *at, size_t size, int how, int flags, int fd, off_t from),
                (at, size, how, flags, fd, from))
 STAND_IN_NAMED(int, -1, fstat64, "fstat", (int fd, struct stat64 *ret), (fd, ret))
+STAND_IN(int, fsync, (int fd), (fd))
+STAND_IN(int, fdatasync, (int fd), (fd))
+STAND_IN_NAMED(int, -1, ftruncate64, "ftruncate", (int fd, off_t size), (fd, size))
+STAND_IN(int, flock, (int fd, int how), (fd, how))
+STAND_IN(int, link, (const char *old, const char *new), (old, new))
+STAND_IN(int, rename, (const char *old, const char *new), (old, new))
+STAND_IN(int, renameat2, (int from, const char *old, int to, const char *new, unsigned flags),
+         (from, old, to, new, flags))
 
 static int open_with(const char *symbol, const char *path, int flags, mode_t mode)
 {
