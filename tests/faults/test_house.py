@@ -137,6 +137,25 @@ def test_a_herd_of_100k_missed_occurrences_holds_nobody_up(server: Server, recei
 
     wait_for(all_recorded, "every one of the missed is on record", within=60)
     assert len(receiver.at("/herd")) <= 2 * 500, "at most the latest of each, and one that was due since"
+    for name in ("herd-0", "herd-250", "herd-499"):
+        runs = sorted(all_runs(server, task=name, limit=1000), key=lambda run: run["scheduled_for"])
+        minutes = [instant(run["scheduled_for"]) for run in runs]
+        assert minutes == [minutes[0] + 60 * n for n in range(len(minutes))], "one run for each minute, none twice"
+        missed = [run for run in runs if run["state"] == "missed"]
+        assert len(missed) >= 198
+        assert all(run["reason"] and run["attempt_count"] == 0 for run in missed)
+    assert told_as_missed(server) >= 500 * 198
+
+
+def told_as_missed(server: Server) -> int:
+    """Events of missed runs in the journal, from its beginning."""
+    count = 0
+    with server.api.stream("GET", "/v1/events", headers={"Last-Event-ID": "0-0"}, timeout=60) as stream:
+        for line in stream.iter_lines():
+            count += line == "event: run.missed"
+            if count >= 500 * 198:
+                break
+    return count
 
 
 @pytest.mark.parametrize("kind", ["endpoint", "command"])
