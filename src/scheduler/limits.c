@@ -7,6 +7,9 @@
 #include "scheduler/state.h"
 
 #define STARTS_BETWEEN_TRIMS 100
+#define STARTS_STORED (RATE_LIMIT_MOST + STARTS_BETWEEN_TRIMS + RATE_RULES) // of a key, at most
+// A rule is remembered for a day after its last start has left its window, which is a day at most.
+#define RULES_REMEMBERED_US (2 * DAY)
 #define LOOKED_AT_MAX 2000 // of those parked, in one turn
 
 struct key_rate {
@@ -64,11 +67,11 @@ void limits_done(struct limits *limits)
 static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key,
                                  const struct rate_rule *as)
 {
-    struct store_start_row *rows = memory_array(RATE_LIMIT_MOST, sizeof *rows);
+    struct store_start_row *rows = memory_array(STARTS_STORED, sizeof *rows);
     struct key_rate *rate = NULL;
     size_t count;
-    if (went_well(s, store_load_starts(s->store, key, wall_plus(now, -2 * DAY), RATE_LIMIT_MOST,
-                                       rows, &count))) {
+    if (went_well(s, store_load_starts(s->store, key, wall_plus(now, -RULES_REMEMBERED_US),
+                                       STARTS_STORED, rows, &count))) {
         rate = memory_new(sizeof *rate);
         for (size_t i = 0; i < count; i++) {
             wall at = rows[i].at.us < now.us ? rows[i].at : now;
@@ -263,7 +266,8 @@ static void record_start(struct scheduler *s, wall at, const struct run *run, ui
     if (++rate->started < STARTS_BETWEEN_TRIMS)
         return;
     rate->started = 0;
-    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at)));
+    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at),
+                                   wall_plus(at, -RULES_REMEMBERED_US)));
 }
 
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task)

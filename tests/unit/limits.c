@@ -258,6 +258,28 @@ TEST(a_rate_limit_holds_over_a_restart)
     end_world();
 }
 
+// They are of another task of its key, and each was the first after a start of the server.
+TEST(a_rule_that_is_seldom_used_still_finds_the_starts_it_counts)
+{
+    begin_narrow_world();
+    put_webhook("seldom", "\"rate_limit\":{\"limit\":3,\"per\":\"10m\",\"key\":\"k\"}");
+    put_webhook("often", "\"rate_limit\":{\"limit\":1,\"per\":\"10s\",\"key\":\"k\"}");
+    ask("seldom", NULL, WALL_NONE);
+    report(ATTEMPT_SUCCEEDED);
+    pass(HOUR);
+    for (int i = 0; i < 20; i++) {
+        ask("often", NULL, WALL_NONE);
+        report(ATTEMPT_SUCCEEDED);
+        outage(MINUTE);
+    }
+    run_id run = ask("seldom", NULL, WALL_NONE);
+    pass(7 * MINUTE - 1); // three are still in the window
+    CHECK_INT(RUN_SCHEDULED, state_of(run));
+    pass(1);
+    CHECK_INT(RUN_RUNNING, state_of(run));
+    end_world();
+}
+
 TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 {
     begin_narrow_world();
