@@ -7,6 +7,9 @@
 #include "scheduler/state.h"
 
 #define STARTS_BETWEEN_TRIMS 100
+#define STARTS_STORED (RATE_LIMIT_MOST + STARTS_BETWEEN_TRIMS + RATE_RULES) // of a key, at most
+// A rule is remembered for a day after its last start has left its window, which is a day at most.
+#define RULES_REMEMBERED_US (2 * DAY)
 #define LOOKED_AT_MAX 2000 // of those parked, in one turn
 
 struct key_rate {
@@ -64,11 +67,11 @@ void limits_done(struct limits *limits)
 static struct key_rate *load_key(struct scheduler *s, wall now, uint64_t key,
                                  const struct rate_rule *as)
 {
-    struct store_start_row *rows = memory_array(RATE_LIMIT_MOST, sizeof *rows);
+    struct store_start_row *rows = memory_array(STARTS_STORED, sizeof *rows);
     struct key_rate *rate = NULL;
     size_t count;
-    if (went_well(s, store_load_starts(s->store, key, wall_plus(now, -2 * DAY), RATE_LIMIT_MOST,
-                                       rows, &count))) {
+    if (went_well(s, store_load_starts(s->store, key, wall_plus(now, -RULES_REMEMBERED_US),
+                                       STARTS_STORED, rows, &count))) {
         rate = memory_new(sizeof *rate);
         for (size_t i = 0; i < count; i++) {
             wall at = rows[i].at.us < now.us ? rows[i].at : now;
@@ -263,7 +266,8 @@ static void record_start(struct scheduler *s, wall at, const struct run *run, ui
     if (++rate->started < STARTS_BETWEEN_TRIMS)
         return;
     rate->started = 0;
-    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at)));
+    went_well(s, store_trim_starts(s->store, key, rate_oldest(&rate->rate, at),
+                                   wall_plus(at, -RULES_REMEMBERED_US)));
 }
 
 void limits_started(struct scheduler *s, wall at, const struct run *run, const struct task *task)
@@ -413,23 +417,27 @@ static int room_to_release(struct scheduler *s, wall now, const struct strand *s
 
 // The first of a strand that may start at all. One that has ended meanwhile (canceled, or missed by
 // its deadline) takes no place from others, nor does one that was noted twice and is on its way,
-// whose time comes again, or that catches up and may not start by the pace.
+// whose time comes again, that catches up and may not start by the pace, or that is not to start
+// beside another one of its task.
 static bool take_pending(struct scheduler *s, wall now, struct strand *strand,
                          struct heap_entry *ret)
 {
+    uint64_t lane = strand->lane;
+    bool starts = takes_runs(s, now, lane) && (lane & LANE_QUEUE || attempts_have_room(s));
     while (!s->broken && waiting_take(&strand->parked, ret)) {
         run_id run = {(int64_t)ret->order};
         if (!map_get(&s->limits.released, ret->order) &&
-            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_waits(s, now, run, strand->lane)))
+            (s->limits.looked_at++ >= LOOKED_AT_MAX || still_waits(s, now, run, lane, starts)))
             return true;
         leave_strand(&s->limits, strand, run);
     }
     return false;
 }
 
-// Sends the first of a strand back to its lane. False where that lane is full: it wakes the
-// scheduler when it is not.
-static bool release_first(struct scheduler *s, wall now, struct strand *strand)
+// Sends the first of a strand back to its lane, where it is `first` still: another may be less
+// urgent than what waits in other strands. False where that lane is full (it wakes the scheduler
+// when it is not), or nothing is left.
+static bool release_first(struct scheduler *s, wall now, struct strand *strand, uint64_t first)
 {
     struct limits *limits = &s->limits;
     struct heap_entry entry;
@@ -438,9 +446,10 @@ static bool release_first(struct scheduler *s, wall now, struct strand *strand)
     run_id run = {(int64_t)entry.order};
     wall due_at = waiting_due(entry.key);
     int priority = waiting_priority(entry.key);
-    if (!lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
+    bool next = entry.order == first;
+    if (!next || !lane_add(&s->lanes, strand->lane, due_at, run, priority)) {
         waiting_add(&strand->parked, due_at, run, priority, SIZE_MAX); // it has not left
-        return false;
+        return !next;
     }
     leave_strand(limits, strand, run);
     strand->released++;
@@ -492,7 +501,7 @@ void limits_release(struct scheduler *s, wall now)
         find_open(s, now, &line);
     while (heap_take(&line, &entry)) {
         struct strand *strand = (struct strand *)(uintptr_t)entry.item;
-        if (room_to_release(s, now, strand) > 0 && release_first(s, now, strand))
+        if (room_to_release(s, now, strand) > 0 && release_first(s, now, strand, entry.order))
             line_up(&line, strand);
     }
     heap_done(&line);

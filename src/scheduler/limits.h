@@ -7,7 +7,8 @@
  * one task (or one-offs of one endpoint, key and limit), which the same limits hold back, most
  * urgent first. As soon as there is room again, the first of the strand go back to their lane and
  * come to their claim that way; where strands share a key, the most urgent of all their runs go
- * first.
+ * first. Those that would start at once and that something else holds back leave the strand
+ * instead, all within the turn, so they keep nobody from a start that is free.
  *
  * A queue may have a rate too, by the configuration. Its runs wait in its lane as for a worker, not
  * here: pull.c asks before it takes one.

@@ -321,7 +321,7 @@ wall scheduler_next_turn(const struct scheduler *s, wall now)
         return next;
     if (feed_is_wanted(s))
         return now;
-    if (s->lanes.first && s->flights.count - s->leases.count < (size_t)s->options.total_limit)
+    if (s->lanes.first && attempts_have_room(s))
         return now;
     next = earlier(next, overlap_next(s, now));
     next = earlier(next, pace_next(s, now));

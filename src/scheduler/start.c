@@ -30,24 +30,6 @@ static void note_again(struct scheduler *s, const struct run *run, uint64_t lane
                                        .catch_up = catches_up(run)});
 }
 
-bool still_waits(struct scheduler *s, wall now, run_id id, uint64_t lane)
-{
-    wall until = wall_plus(now, s->options.claim_ahead_us);
-    struct run run;
-    enum status status = store_find_run(s->store, id, &run);
-    if (status == STATUS_NOT_FOUND || !went_well(s, status))
-        return false;
-    bool pending = run.state == RUN_SCHEDULED || run.state == RUN_WAITING;
-    bool due = run.due_at.us <= until.us;
-    bool paced = pending && due && catches_up(&run) && !pace_has_room(&s->pace, now);
-    if (pending && !due)
-        note_again(s, &run, lane);
-    if (paced)
-        wait_at_pace(s, &run, lane, run.due_at);
-    run_done(&run);
-    return pending && due && !paced;
-}
-
 bool catches_up(const struct run *run)
 {
     return run->state == RUN_SCHEDULED && run->trigger == TRIGGER_CATCH_UP;
@@ -147,19 +129,52 @@ static void take_off(struct scheduler *s, wall now, const struct run *run, struc
              run->task);
 }
 
+// Whether it catches up and may not now: it waits at its pace again.
+static bool is_paced(struct scheduler *s, wall now, const struct run *run, uint64_t lane)
+{
+    bool paced = catches_up(run) && !pace_has_room(&s->pace, now);
+    if (paced)
+        wait_at_pace(s, run, lane, run->due_at);
+    return paced;
+}
+
 // Whether the policies of its task let a run start for the first time. Otherwise it is ended, or
 // held and comes back by itself.
 static bool may_start(struct scheduler *s, wall now, const struct run *run, const struct task *task)
 {
-    if (run->state != RUN_SCHEDULED)
+    if (run->state != RUN_SCHEDULED || task->target.kind == TARGET_MONITOR)
         return true;
-    if (deadline_passed(s, now, run))
+    return !deadline_passed(s, now, run) && !is_paced(s, now, run, task->lane) &&
+           overlap_allows(s, now, run, task, task->lane);
+}
+
+static bool is_held(struct scheduler *s, wall now, const struct run *run)
+{
+    struct task *task;
+    int64_t revision_id;
+    return went_well(s, definition_of(s, run, &task, &revision_id)) &&
+           !may_start(s, now, run, task);
+}
+
+// Canceled, started or ended since it was noted: the note was wrong.
+static bool is_pending(const struct scheduler *s, const struct run *run)
+{
+    return (run->state == RUN_SCHEDULED || run->state == RUN_WAITING) && !is_swept(s, run);
+}
+
+bool still_waits(struct scheduler *s, wall now, run_id id, uint64_t lane, bool starts)
+{
+    wall until = wall_plus(now, s->options.claim_ahead_us);
+    struct run run;
+    enum status status = store_find_run(s->store, id, &run);
+    if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return false;
-    if (catches_up(run) && !pace_has_room(&s->pace, now)) {
-        wait_at_pace(s, run, task->lane, run->due_at);
-        return false;
-    }
-    return overlap_allows(s, now, run, task, task->lane);
+    bool pending = is_pending(s, &run), due = run.due_at.us <= until.us;
+    if (pending && !due)
+        note_again(s, &run, lane);
+    bool waits = pending && due && !(starts ? is_held(s, now, &run) : is_paced(s, now, &run, lane));
+    run_done(&run);
+    return waits && !s->broken;
 }
 
 // `released`: it has waited for the limits of its task, and they let it go.
@@ -190,8 +205,7 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
     enum status status = store_find_run(s->store, id, &run);
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return;
-    // Canceled, moved or started since it was noted: the note was wrong.
-    bool pending = (run.state == RUN_SCHEDULED || run.state == RUN_WAITING) && !is_swept(s, &run);
+    bool pending = is_pending(s, &run);
     bool due = pending && run.due_at.us <= until.us;
     if (due && lane & LANE_QUEUE && run.due_at.us > now.us)
         hold_back(s, &run, lane); // a worker would begin at once: never early
@@ -200,6 +214,11 @@ void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t la
     else if (pending) // or the clock was set back while it waited for room: its time comes again
         note_again(s, &run, lane);
     run_done(&run);
+}
+
+bool attempts_have_room(const struct scheduler *s)
+{
+    return s->flights.count - s->leases.count < (size_t)s->options.total_limit;
 }
 
 void due_forget(struct scheduler *s)
@@ -225,8 +244,7 @@ void start_due_runs(struct scheduler *s, wall now)
         return;
     run_id run;
     uint64_t lane;
-    for (int i = 0; i < STARTS_A_TURN && !s->broken &&
-                    s->flights.count - s->leases.count < (size_t)s->options.total_limit &&
+    for (int i = 0; i < STARTS_A_TURN && !s->broken && attempts_have_room(s) &&
                     lanes_take(&s->lanes, &run, &lane);
          i++)
         start_run(s, now, until, run, lane);

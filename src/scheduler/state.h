@@ -281,9 +281,13 @@ void feed_done(struct feed *feed);
 void start_run(struct scheduler *s, wall now, wall until, run_id id, uint64_t lane);
 // Whether the store has it as scheduled: not started, nor ended.
 bool is_scheduled(struct scheduler *s, run_id id);
+// Whether more attempts may be under way at once, of those that workers have not.
+bool attempts_have_room(const struct scheduler *s);
 // Whether a run that was due is still to be started. One whose time comes again, since the clock
-// was set back, is noted for it; one that may not catch up now waits at its pace again.
-bool still_waits(struct scheduler *s, wall now, run_id id, uint64_t lane);
+// was set back, is noted for it; one that may not catch up now waits at its pace again. `starts`:
+// it would at once, so what the policies of its task make of it is done: it may end, or wait for
+// another one of its task.
+bool still_waits(struct scheduler *s, wall now, run_id id, uint64_t lane, bool starts);
 // Whether it is fed by pace.c, and never with what lines have left out.
 bool catches_up(const struct run *run);
 // To its lane. Where that is full it is fed later, out of the store, or waits at its pace again.

@@ -127,7 +127,7 @@ enum status sqlite_load_starts(struct store *store, uint64_t key, wall after, si
                                struct store_start_row *ret, size_t *ret_count);
 enum status sqlite_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
                                  int new_most, int64_t new_per_us);
-enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before);
+enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before, wall rules_before);
 enum status sqlite_shift_clock(struct store *store, wall now, int64_t step_us);
 
 enum status sqlite_put_lease(struct store *store, const struct lease_record *record);

@@ -10,7 +10,11 @@ static const char *const texts[STATEMENTS] = {
               " WHERE key = ?1 AND at > ?2 ORDER BY at DESC, run_id DESC, attempt DESC LIMIT ?3"),
     [CHANGE] = ("UPDATE rate_starts SET most = ?4, per_us = ?5"
                 " WHERE key = ?1 AND most = ?2 AND per_us = ?3"),
-    [TRIM] = "DELETE FROM rate_starts WHERE key = ?1 AND at < ?2",
+    [TRIM] = ("DELETE FROM rate_starts WHERE key = ?1 AND at < ?2 AND (at < ?3 OR EXISTS"
+              " (SELECT 1 FROM rate_starts later WHERE later.key = ?1"
+              " AND (later.at, later.run_id, later.attempt)"
+              " > (rate_starts.at, rate_starts.run_id, rate_starts.attempt)"
+              " AND later.most = rate_starts.most AND later.per_us = rate_starts.per_us))"),
     // A run and its attempt come once in a key, so rows that move past each other do not meet.
     [SHIFT_STARTS] = "UPDATE rate_starts SET at = at + ?1",
     [SHIFT_WAITING] = ("UPDATE runs INDEXED BY runs_by_state SET due_at = due_at + ?2"
@@ -83,12 +87,13 @@ enum status sqlite_change_starts(struct store *store, uint64_t key, int most, in
     return database_do(&s->database, q);
 }
 
-enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before)
+enum status sqlite_trim_starts(struct store *store, uint64_t key, wall before, wall rules_before)
 {
     struct sqlite *s = sqlite_of(store);
     sqlite3_stmt *q = s->rates[TRIM];
     bind_int(q, 1, (int64_t)key);
     bind_int(q, 2, before.us);
+    bind_int(q, 3, rules_before.us);
     return database_do(&s->database, q);
 }
 

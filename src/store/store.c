@@ -213,9 +213,9 @@ enum status store_change_starts(struct store *store, uint64_t key, int most, int
     return store->verbs->change_starts(store, key, most, per_us, new_most, new_per_us);
 }
 
-enum status store_trim_starts(struct store *store, uint64_t key, wall before)
+enum status store_trim_starts(struct store *store, uint64_t key, wall before, wall rules_before)
 {
-    return store->verbs->trim_starts(store, key, before);
+    return store->verbs->trim_starts(store, key, before, rules_before);
 }
 
 enum status store_shift_clock(struct store *store, wall now, int64_t step_us)

@@ -192,8 +192,9 @@ enum status store_load_starts(struct store *store, uint64_t key, wall after, siz
 // Those made under one rule count as made under the other.
 enum status store_change_starts(struct store *store, uint64_t key, int most, int64_t per_us,
                                 int new_most, int64_t new_per_us);
-// Forgets those before `before`.
-enum status store_trim_starts(struct store *store, uint64_t key, wall before);
+// Forgets those before `before`, but for the last one under each rule: it goes before
+// `rules_before`.
+enum status store_trim_starts(struct store *store, uint64_t key, wall before, wall rules_before);
 // The wall clock was set by so much: what counts steady time is moved with it. The starts of all
 // keys, and the next attempts of runs that wait and were not due by `now`, an instant of the old
 // clock.

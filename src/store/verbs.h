@@ -81,7 +81,7 @@ struct store_verbs {
                                struct store_start_row *ret, size_t *ret_count);
     enum status (*change_starts)(struct store *store, uint64_t key, int most, int64_t per_us,
                                  int new_most, int64_t new_per_us);
-    enum status (*trim_starts)(struct store *store, uint64_t key, wall before);
+    enum status (*trim_starts)(struct store *store, uint64_t key, wall before, wall rules_before);
     enum status (*shift_clock)(struct store *store, wall now, int64_t step_us);
     enum status (*put_lease)(struct store *store, const struct lease_record *record);
     enum status (*drop_lease)(struct store *store, run_id run);

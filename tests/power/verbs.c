@@ -156,9 +156,9 @@ static enum status change_starts(struct history *h)
 
 static enum status trim_starts(struct history *h)
 {
-    wall before = {moment(h).us - 20 * SECOND};
+    wall before = {moment(h).us - 20 * SECOND}, rules_before = wall_plus(before, -MINUTE);
     return answer(h, "store_trim_starts", STATUS_OK,
-                  store_trim_starts(h->store, (uint64_t)below(h, KEYS), before));
+                  store_trim_starts(h->store, (uint64_t)below(h, KEYS), before, rules_before));
 }
 
 static enum status shift_clock(struct history *h)

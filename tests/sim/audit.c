@@ -57,7 +57,9 @@ static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
     run->state = state;
     run->attempts = run->lost = sqlite3_column_int(q, ATTEMPTS); // no order of it has left
     run->fence = run->attempts;
-    run->lost -= state == RUN_RUNNING; // a worker has it, and does not know
+    // A worker has it, and does not know, or another has replaced it in the turn that started it.
+    if (run->attempts && (state == RUN_RUNNING || state == RUN_CANCELED))
+        run->lost--;
     run->due_least = run->due_most = wall_at(q, DUE, WALL_NONE);
     run->made_us = 0;
     const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;

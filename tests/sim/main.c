@@ -124,7 +124,7 @@ static bool live_seed(uint64_t seed, bool twice, bool show, struct figures *figu
         printf("seed %llu lives otherwise the second time\n", (unsigned long long)seed);
         return false;
     }
-    if (!well && show)
+    if (!well)
         printf("seed %llu breaks %s: %s\n", (unsigned long long)seed, lived.promise, lived.what);
     if (!well && show && !options.brief) {
         if (!fails(&settings) || lived.trace != trace)

@@ -10,6 +10,7 @@
 
 #define TURN_US 200   // what a turn takes, where nothing stands still
 #define SPINS_MAX 300 // turns at once, one after the other, that nobody asked for
+#define READ_A_TURN 2000
 #define MILLION 1000000
 
 // --- the trace, and its end ---
@@ -382,13 +383,14 @@ static void happen(struct world *w, struct source *source)
     event->happen(w, &source->chance);
 }
 
-// A line that holds only the first of its runs is fed one or two in a turn.
+// A line that holds only the first of its runs is fed one or two of them at a time, and for each
+// time what is due is read from its beginning, so much in a turn.
 static int spins_most(const struct world *w)
 {
-    int most = SPINS_MAX;
+    int due = 0;
     for (size_t i = 0; i < w->run_count && w->spins > SPINS_MAX && w->options.due_limit <= 10; i++)
-        most += is_pending(w->runs[i].state) && w->runs[i].due_least.us <= wall_of(w).us;
-    return most;
+        due += is_pending(w->runs[i].state) && w->runs[i].due_least.us <= wall_of(w).us;
+    return SPINS_MAX + due * (1 + due / READ_A_TURN);
 }
 
 // One step: whatever comes first. False at the end.

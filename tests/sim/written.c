@@ -213,11 +213,6 @@ static void was_replaced(struct world *w, const struct owed *run, const struct t
                run->task);
 }
 
-static bool is_limited(const struct policy *policy)
-{
-    return policy->max_running || policy->rate.limit;
-}
-
 // Its order has never left. What becomes of it is decided when the server is back.
 static void was_started(struct world *w, const struct told *told)
 {
@@ -257,9 +252,6 @@ static void was_ended(struct world *w, const struct told *told)
     int spec = run->task >= 0 ? w->tasks[run->task].spec : run->spec;
     if (spec >= 0)
         w->served_us[w->specs[spec].endpoint] = w->now_us; // its line moves on
-    // What waits for a limit is let go as if all of it would start, and that may be one in a turn.
-    if (run->task >= 0 && is_limited(policy_of_run(w, run)))
-        w->policies.full_us[run->task] = w->now_us;
     run->by_policy = true;
 }
 

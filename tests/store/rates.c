@@ -69,13 +69,37 @@ TEST(starts_before_an_instant_are_forgotten_for_their_key_alone)
     add_starts(store, KEY, 1, 6);
     add_starts(store, 7, 1, 2);
     BEGIN();
-    OK(store_trim_starts(store, KEY, at(5)));
+    OK(store_trim_starts(store, KEY, at(5), at(5)));
     COMMIT();
     OK(store_load_starts(store, KEY, at(0), 10, rows, &count));
     CHECK_INT(2, count);
     CHECK_INT(5, rows[0].run.value);
     OK(store_load_starts(store, 7, at(0), 10, rows, &count));
     CHECK_INT(2, count);
+    store_close(store);
+}
+
+TEST(the_last_start_under_each_rule_is_kept_for_longer_than_the_others)
+{
+    struct store *store = suite_new();
+    struct store_start_row rows[10], other = start_of(3, 3);
+    size_t count;
+    other.attempt = 2;
+    other.most = 9;
+    add_starts(store, KEY, 1, 6);
+    BEGIN();
+    OK(store_add_start(store, KEY, &other));
+    OK(store_trim_starts(store, KEY, at(6), at(3)));
+    COMMIT();
+    OK(store_load_starts(store, KEY, at(0), 10, rows, &count));
+    CHECK_INT(2, count);
+    CHECK_INT(9, rows[0].most);
+    CHECK_INT(6, rows[1].run.value);
+    BEGIN();
+    OK(store_trim_starts(store, KEY, at(6), at(4)));
+    COMMIT();
+    OK(store_load_starts(store, KEY, at(0), 10, rows, &count));
+    CHECK_INT(1, count);
     store_close(store);
 }
 

@@ -4,6 +4,9 @@
 #include "scheduler/state.h"
 #include "scheduling.h"
 
+#define PER_10_S "\"rate_limit\":{\"limit\":1,\"per\":\"10s\",\"key\":\"k\"}"
+#define SOON "\"retry\":{\"initial\":\"1s\",\"backoff\":\"fixed\"}"
+
 // --- max_running ---
 
 TEST(no_more_of_a_task_run_at_once_than_it_allows_and_each_end_lets_the_next_start)
@@ -255,6 +258,28 @@ TEST(a_rate_limit_holds_over_a_restart)
     end_world();
 }
 
+// They are of another task of its key, and each was the first after a start of the server.
+TEST(a_rule_that_is_seldom_used_still_finds_the_starts_it_counts)
+{
+    begin_narrow_world();
+    put_webhook("seldom", "\"rate_limit\":{\"limit\":3,\"per\":\"10m\",\"key\":\"k\"}");
+    put_webhook("often", "\"rate_limit\":{\"limit\":1,\"per\":\"10s\",\"key\":\"k\"}");
+    ask("seldom", NULL, WALL_NONE);
+    report(ATTEMPT_SUCCEEDED);
+    pass(HOUR);
+    for (int i = 0; i < 20; i++) {
+        ask("often", NULL, WALL_NONE);
+        report(ATTEMPT_SUCCEEDED);
+        outage(MINUTE);
+    }
+    run_id run = ask("seldom", NULL, WALL_NONE);
+    pass(7 * MINUTE - 1); // three are still in the window
+    CHECK_INT(RUN_SCHEDULED, state_of(run));
+    pass(1);
+    CHECK_INT(RUN_RUNNING, state_of(run));
+    end_world();
+}
+
 TEST(an_edited_rate_limit_counts_at_once_and_over_a_restart)
 {
     begin_narrow_world();
@@ -319,6 +344,94 @@ TEST(a_step_of_the_clock_neither_shortens_nor_stretches_a_backoff)
         CHECK_INT(1, start_count);
         pass_until(wall_plus(now, 7 * MINUTE));
         CHECK_INT(2, start_count);
+        end_world();
+    }
+}
+
+// --- what a limit lets go, and something else does not ---
+
+TEST(those_whom_another_rule_holds_keep_nobody_from_a_start_that_is_free)
+{
+    static const struct {
+        const char *overlap;
+        int skipped, canceled, scheduled;
+    } rows[] = {{"queue", 0, 0, 149}, {"skip", 149, 0, 0}, {"replace", 0, 149, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].overlap;
+        begin_narrow_world();
+        char rest[100];
+        put_webhook("job", PER_10_S);
+        put_webhook("other", PER_10_S);
+        ask_many("job", 150);
+        settle();
+        ask("other", NULL, WALL_NONE);
+        snprintf(rest, sizeof rest, PER_10_S ",\"overlap\":\"%s\"", rows[i].overlap);
+        put_webhook("job", rest); // 149 wait for the rate, and now for the first as well
+        now.us = T0 + 10 * SECOND;
+        turn(NULL);
+        CHECK_INT(2, order_count);
+        CHECK_TEXT("other", orders[1]->task->name);
+        CHECK_INT(rows[i].skipped, count(RUN_SKIPPED));
+        CHECK_INT(rows[i].canceled, count(RUN_CANCELED));
+        CHECK_INT(rows[i].scheduled, count(RUN_SCHEDULED));
+        end_world();
+    }
+}
+
+TEST(a_retry_does_not_wait_until_all_that_it_holds_back_has_been_looked_at_in_turns)
+{
+    begin_narrow_world();
+    put_webhook("job", PER_10_S "," SOON);
+    ask_many("job", 150);
+    settle();
+    put_webhook("job", PER_10_S "," SOON ",\"overlap\":\"queue\"");
+    report(ATTEMPT_FAILED);
+    CHECK(pass_until((wall){T0 + 10 * SECOND}) < 20);
+    CHECK_INT(1, order_count);
+    CHECK_INT(2, orders[0]->number);
+    end_world();
+}
+
+TEST(the_place_of_an_urgent_run_that_another_one_holds_goes_to_the_most_urgent_of_the_others)
+{
+    begin_narrow_world();
+    put_webhook("a", PER_10_S "," SOON);
+    put_webhook("b", PER_10_S);
+    ask_urgent("a", NULL, WALL_NONE, 1);
+    ask_urgent("a", NULL, WALL_NONE, 9);
+    ask_urgent("b", NULL, WALL_NONE, 5);
+    put_webhook("a", PER_10_S "," SOON ",\"overlap\":\"queue\"");
+    report(ATTEMPT_FAILED); // the first of a, which is tried again before the urgent one may start
+    pass_until((wall){T0 + 10 * SECOND});
+    CHECK_INT(1, order_count);
+    CHECK_TEXT("b", orders[0]->task->name);
+    pass(10 * SECOND);
+    CHECK_INT(2, orders[1]->number);
+    end_world();
+}
+
+TEST(what_a_limit_lets_go_where_there_is_no_room_is_judged_when_there_is)
+{
+    static const struct {
+        const char *full;
+        int lane, total;
+    } rows[] = {{"the endpoint", 10, 100}, {"the server", 100, 10}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].full;
+        struct scheduler_options wanted = scheduler_defaults;
+        wanted.lane_limit = rows[i].lane;
+        wanted.total_limit = rows[i].total;
+        begin_world_with(&wanted);
+        put_webhook("job", PER_10_S);
+        run_id live = ask("job", NULL, WALL_NONE), second = ask("job", NULL, WALL_NONE);
+        for (int k = 0; k < 9; k++) // with the first, ten
+            ask(NULL, "{" HOOK "}", WALL_NONE);
+        put_webhook("job", PER_10_S ",\"overlap\":\"skip\"");
+        pass(20 * SECOND);
+        CHECK_INT(RUN_SCHEDULED, state_of(second));
+        CHECK_INT(live.value, report(ATTEMPT_SUCCEEDED).value);
+        pass(0);
+        CHECK_INT(RUN_RUNNING, state_of(second));
         end_world();
     }
 }

@@ -121,6 +121,21 @@ TEST(what_a_rate_lets_go_to_a_queue_without_workers_holds_up_nobody_else)
     end_world();
 }
 
+TEST(what_a_rate_lets_go_to_a_queue_is_judged_when_a_worker_comes)
+{
+    begin_world();
+    put("mail", MAIL KEY "}");
+    run_id first = ask("mail", NULL, WALL_NONE), second = ask("mail", NULL, WALL_NONE), got = {0};
+    int64_t fence = take(NULL);
+    CHECK_INT(0, take(NULL)); // the second waits for the rate
+    put("mail", MAIL KEY ",\"overlap\":\"skip\"}");
+    pass(20 * SECOND);
+    say(WORD_COMPLETE, first, fence, FINE);
+    CHECK(take(&got));
+    CHECK_INT(second.value, got.value);
+    end_world();
+}
+
 TEST(whoever_replaces_a_workers_run_has_its_place_at_once)
 {
     begin_world();
