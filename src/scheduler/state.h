@@ -4,9 +4,9 @@
  * Private to this folder. One file for each kind of thing a turn does: tasks.c and apply.c
  * (definitions), runs.c (runs asked for), plan.c (occurrences into runs), backlog.c (those of an
  * outage), start.c (due runs into orders) with overlap.c, deadline.c and pace.c, report.c (what
- * came of them), dead.c (failed runs dealt with), notices.c (who is told), checkin.c (runs of jobs
- * elsewhere), recover.c (the start), history.c (clearing), metrics.c; lease.h has what workers and
- * call backs need.
+ * came of them), dead.c (failed runs dealt with), notices.c with group.c (who is told), checkin.c
+ * (runs of jobs elsewhere), recover.c (the start), history.c (clearing), metrics.c; lease.h has
+ * what workers and call backs need.
  */
 #pragma once
 
@@ -115,9 +115,13 @@ struct scheduler {
     struct queues queues;
     struct map tellers;         // task id -> what is still to be told of it (notices.c)
     struct heap notices_due;    // key: when it is told, order: task id
+    struct map groups;          // hash of a URL -> what is told there next (group.c)
+    struct heap groups_due;     // key: when it is told, order: its key in the map
+    int64_t last_webhook;       // the highest row of one
     struct map notices_pending; // runs that tell, and have not ended -> anything
     struct heap expected;       // runs of monitors: key: when the wait ends, order: run (checkin.c)
     struct teller *tellers_changed, **tellers_changed_end; // of the turn under way
+    struct group *groups_changed, **groups_changed_end;    // of the turn under way
 
     // of the turn under way
     struct buffer journal;

@@ -190,6 +190,8 @@ static const struct store_verbs verbs = {
     .handle_run = sqlite_handle_run,
     .load_notices = sqlite_load_notices,
     .put_notice = sqlite_put_notice,
+    .load_webhooks = sqlite_load_webhooks,
+    .put_webhook = sqlite_put_webhook,
 };
 
 // --- opening ---

@@ -163,6 +163,9 @@ enum status sqlite_handle_run(struct store *store, run_id id, const char *handle
 enum status sqlite_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
                                 size_t *ret_count);
 enum status sqlite_put_notice(struct store *store, const struct notice *notice);
+enum status sqlite_load_webhooks(struct store *store, int64_t after, size_t max,
+                                 struct webhook *ret, size_t *ret_count);
+enum status sqlite_put_webhook(struct store *store, const struct webhook *webhook);
 
 enum status sqlite_find_key(struct store *store, const char *key, wall now,
                             uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size);

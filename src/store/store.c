@@ -324,6 +324,17 @@ enum status store_put_notice(struct store *store, const struct notice *notice)
     return store->verbs->put_notice(store, notice);
 }
 
+enum status store_load_webhooks(struct store *store, int64_t after, size_t max, struct webhook *ret,
+                                size_t *ret_count)
+{
+    return store->verbs->load_webhooks(store, after, max, ret, ret_count);
+}
+
+enum status store_put_webhook(struct store *store, const struct webhook *webhook)
+{
+    return store->verbs->put_webhook(store, webhook);
+}
+
 enum status store_find_key(struct store *store, const char *key, wall now,
                            uint64_t *ret_fingerprint, char **ret_body, size_t *ret_size)
 {

@@ -275,6 +275,10 @@ enum status store_handle_run(struct store *store, run_id id, const char *handled
 enum status store_load_notices(struct store *store, int64_t after, size_t max, struct notice *ret,
                                size_t *ret_count);
 enum status store_put_notice(struct store *store, const struct notice *notice);
+// All that is kept, by id, after `after`. The caller frees each one's texts.
+enum status store_load_webhooks(struct store *store, int64_t after, size_t max, struct webhook *ret,
+                                size_t *ret_count);
+enum status store_put_webhook(struct store *store, const struct webhook *webhook);
 
 // --- idempotency keys ---
 // The stored answer. STATUS_NOT_FOUND where the key is unknown or expired by now. Free ret_body.

@@ -71,6 +71,9 @@ struct store_verbs {
     enum status (*load_notices)(struct store *store, int64_t after, size_t max, struct notice *ret,
                                 size_t *ret_count);
     enum status (*put_notice)(struct store *store, const struct notice *notice);
+    enum status (*load_webhooks)(struct store *store, int64_t after, size_t max,
+                                 struct webhook *ret, size_t *ret_count);
+    enum status (*put_webhook)(struct store *store, const struct webhook *webhook);
 
     enum status (*add_sweep)(struct store *store, struct sweep *sweep);
     enum status (*load_sweeps)(struct store *store, int64_t after, size_t max, struct sweep *ret,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from support.receiver import Answer, Receiver, Request
-from support.server import Server
+from support.server import Factory, Server
+from support.waiting import wait_for
 from support.words import all_runs, get_run, http_task, problem, put_task, trigger, wait_final
 
 
@@ -82,6 +83,45 @@ def test_the_defaults_of_a_set_name_the_webhook_and_a_task_can_refuse_it(server:
     told = [run["task"] for run in all_runs(server) if run["trigger"] == "notice"]
     assert len(told) == 1
     assert "notify" in server.cli("task", "told").stdout
+
+
+def test_many_tasks_that_fail_together_make_few_posts_to_the_webhook_they_share(
+    server_factory: Factory, receiver: Receiver
+) -> None:
+    server = server_factory(config="breaker: {failures: 0}\n")
+    receiver.script("/job", Answer(status=500))
+    names = [f"job-{i:02}" for i in range(30)]
+    tasks = {name: http_task(receiver.url("/job")) for name in names}
+    document = {"version": 1, "defaults": {"notify": notify(receiver)}, "tasks": tasks}
+    assert server.api.post("/v1/apply", json=document).status_code == 200
+
+    def run_all() -> None:
+        for run in [trigger(server, name)["id"] for name in names]:
+            wait_final(server, run)
+
+    def told() -> list[dict[str, Any]]:
+        return [request.json() for request in receiver.at("/alerts")]
+
+    start = time.monotonic()
+    run_all()
+    wait_for(lambda: sum(body["count"] for body in told()) == len(names), "every failure is told", 20)
+    assert len(told()) <= 2 + (time.monotonic() - start) / 3  # as many as there were cool-downs
+    group = next(body for body in told() if body["type"] == "tasks.failing")
+    assert group["task_count"] == group["failed"] > 1
+    assert len(group["tasks"]) == min(20, group["task_count"])
+    assert {task["task"] for task in group["tasks"]} < set(names)
+    assert get_run(server, group["tasks"][0]["last_run"])["state"] == "failed"
+
+    receiver.script("/job", Answer(status=200))
+    failures, start = len(told()), time.monotonic()
+    run_all()
+
+    def recovered() -> int:
+        return sum(body.get("recovered", 1) for body in told()[failures:])
+
+    wait_for(lambda: recovered() == len(names), "every recovery is told", 20)
+    assert "tasks.recovered" in {body["type"] for body in told()}
+    assert len(told()) - failures <= 2 + (time.monotonic() - start) / 3
 
 
 def test_a_missed_occurrence_is_told(server: Server, receiver: Receiver) -> None:

@@ -238,6 +238,7 @@ static enum status put_notice(struct history *h)
     struct notice notice = {.task = task->id,
                             .told_at = below(h, 2) ? moment(h) : WALL_NONE,
                             .due_at = below(h, 2) ? moment(h) : WALL_NONE,
+                            .told_in = below(h, 3),
                             .failing = below(h, 2),
                             .well = below(h, 2),
                             .failed = below(h, 9),
@@ -246,6 +247,21 @@ static enum status put_notice(struct history *h)
                             .last = {h->now.last_run},
                             .reasons = "[{\"reason\":\"so\",\"count\":1}]"};
     return answer(h, "store_put_notice", STATUS_OK, store_put_notice(h->store, &notice));
+}
+
+static enum status put_webhook(struct history *h)
+{
+    struct webhook webhook = {.id = 1 + below(h, 3),
+                              .url = "http://127.0.0.1:9/alerts",
+                              .told_at = below(h, 2) ? moment(h) : WALL_NONE,
+                              .recovered_at = below(h, 2) ? moment(h) : WALL_NONE,
+                              .group = below(h, 9),
+                              .tasks = below(h, 9),
+                              .failed = below(h, 9),
+                              .last = {h->now.last_run},
+                              .reasons = "[{\"reason\":\"so\",\"count\":1}]",
+                              .named = "[]"};
+    return answer(h, "store_put_webhook", STATUS_OK, store_put_webhook(h->store, &webhook));
 }
 
 // --- history ---
@@ -292,9 +308,9 @@ static enum status clear_history(struct history *h)
 enum status any_verb(struct history *h)
 {
     static enum status (*const verbs[])(struct history *) = {
-        put_lease,        drop_lease, release_run, move_runs,     add_sweep,     drop_sweep,
-        add_start,        add_start,  trim_starts, shift_clock,   change_starts, add_backlog,
-        work_off_backlog, handle_run, put_notice,  clear_history, clear_history,
+        put_lease,        drop_lease, release_run, move_runs,   add_sweep,     drop_sweep,
+        add_start,        add_start,  trim_starts, shift_clock, change_starts, add_backlog,
+        work_off_backlog, handle_run, put_notice,  put_webhook, clear_history, clear_history,
     };
     return verbs[below(h, sizeof verbs / sizeof *verbs)](h);
 }

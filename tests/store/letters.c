@@ -1,4 +1,4 @@
-// Dead letters, the open runs of a task, and notices still to be told.
+// Dead letters, the open runs of a task, and what is still to be told.
 #include "suite.h"
 
 // Four failed runs, two of them of a task; ids 1 to 4, failed at 9 seconds after T0.
@@ -150,6 +150,7 @@ TEST(a_notice_reads_back_as_it_was_put_last)
     struct notice later = {.task = 7,
                            .told_at = at(1),
                            .due_at = at(2),
+                           .told_in = 13,
                            .failing = true,
                            .failed = 3,
                            .missed = 4,
@@ -170,6 +171,7 @@ TEST(a_notice_reads_back_as_it_was_put_last)
     CHECK_INT(7, found[0].task);
     CHECK_INT(at(1).us, found[0].told_at.us);
     CHECK_INT(at(2).us, found[0].due_at.us);
+    CHECK_INT(13, found[0].told_in);
     CHECK(found[0].failing && !found[0].well);
     CHECK_INT(3, found[0].failed);
     CHECK_INT(4, found[0].missed);
@@ -182,6 +184,58 @@ TEST(a_notice_reads_back_as_it_was_put_last)
     CHECK_INT(WALL_NONE.us, found[0].due_at.us);
     CHECK_TEXT("[]", found[0].reasons);
     free(found[0].reasons);
+    store_close(store);
+}
+
+TEST(a_webhook_reads_back_as_it_was_put_last)
+{
+    struct store *store = suite_new();
+    struct webhook first = {.id = 3, .url = (char[]){"http://a/"}, .told_at = at(1)};
+    struct webhook other = {.id = 4, .url = (char[]){"http://b/"}, .recovered_at = WALL_NONE};
+    struct webhook later = {.id = 3,
+                            .url = first.url,
+                            .told_at = WALL_NONE,
+                            .recovered_at = at(2),
+                            .group = 5,
+                            .cooldown_us = 6,
+                            .tasks = 9,
+                            .well = 8,
+                            .recovered = 7,
+                            .failed = 10,
+                            .missed = 11,
+                            .first = {12},
+                            .last = {13},
+                            .reasons = (char[]){"[{}]"},
+                            .named = (char[]){"[{},{}]"}};
+    BEGIN();
+    OK(store_put_webhook(store, &first));
+    OK(store_put_webhook(store, &other));
+    OK(store_put_webhook(store, &later));
+    COMMIT();
+    store = suite_again(store);
+    struct webhook found[2];
+    size_t count = 0;
+    OK(store_load_webhooks(store, 0, 1, found, &count));
+    CHECK_INT(1, count);
+    OK(store_load_webhooks(store, 3, 1, &found[1], &count));
+    CHECK_INT(1, count);
+    CHECK_INT(3, found[0].id);
+    CHECK_TEXT("http://a/", found[0].url);
+    CHECK_INT(WALL_NONE.us, found[0].told_at.us);
+    CHECK_INT(at(2).us, found[0].recovered_at.us);
+    CHECK(found[0].group == 5 && found[0].cooldown_us == 6);
+    CHECK(found[0].tasks == 9 && found[0].well == 8 && found[0].recovered == 7);
+    CHECK(found[0].failed == 10 && found[0].missed == 11);
+    CHECK(found[0].first.value == 12 && found[0].last.value == 13);
+    CHECK_TEXT("[{}]", found[0].reasons);
+    CHECK_TEXT("[{},{}]", found[0].named);
+    CHECK_TEXT("http://b/", found[1].url);
+    CHECK_TEXT("[]", found[1].named);
+    for (int i = 0; i < 2; i++) {
+        free(found[i].url);
+        free(found[i].reasons);
+        free(found[i].named);
+    }
     store_close(store);
 }
 
