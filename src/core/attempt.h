@@ -52,6 +52,8 @@ struct attempt {
     bool final;             // whoever tried it says that trying again is no use; not stored
 };
 void attempt_init(struct attempt *a); // everything unknown
+// Sets started_at and, where it is known when it was due, lateness_us.
+void attempt_started(struct attempt *a, wall at, wall due_at);
 void attempt_done(struct attempt *a);
 
 enum order_kind { ORDER_ATTEMPT, ORDER_ABORT, ORDER_DRAIN };

@@ -9,7 +9,7 @@ import pytest
 
 from support.server import Factory, Server, pid_is_gone
 from support.waiting import wait_for
-from support.words import all_runs, command_task, create_run, problem, put_task, wait_final, wait_state
+from support.words import all_runs, command_task, create_run, get_run, problem, put_task, wait_final, wait_state
 
 REFUSED = command_task("/bin/true")
 
@@ -167,6 +167,23 @@ def test_a_canceled_command_is_ended(commanding: Server, tmp_path: Path) -> None
     assert commanding.api.post(f"/v1/runs/{run['id']}/cancel", json={}).status_code == 200
     assert wait_final(commanding, run["id"])["state"] == "canceled"
     wait_for(lambda: pid_is_gone(pid), f"process {pid} is gone")
+
+
+def test_a_canceled_command_shows_what_it_did_until_then(commanding: Server, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"echo half done; echo $$ >> {pids}; sleep 300"
+    run = create_run(commanding, command_task("/bin/sh", "-c", script, timeout="10m"))
+    pids_in(pids, 1)
+    assert commanding.api.post(f"/v1/runs/{run['id']}/cancel", json={}).status_code == 200
+
+    def reported() -> dict[str, Any] | None:
+        (attempt,) = get_run(commanding, run["id"])["attempts"]
+        return attempt if attempt["response_time_ms"] is not None else None
+
+    attempt = wait_for(reported, "its report is there")
+    assert attempt["outcome"] == "canceled"
+    assert attempt["lateness_ms"] is not None
+    assert attempt["response"] == "half done\n"
 
 
 def test_a_report_tells_of_cache_and_database(commanding: Server) -> None:
