@@ -147,7 +147,7 @@ enum status cancel_lease(struct scheduler *s, wall now, struct flight *flight,
     free(m->attempt.error);
     m->attempt.error = memory_text("canceled while it was under way");
     enum status status = store_finish_attempt(s->store, &m->attempt, verdict, now);
-    event_attempt(&s->journal, m->task->name, &m->attempt);
+    event_attempt(&s->journal, m->task, &m->attempt);
     s->metrics.attempts[ATTEMPT_CANCELED]++;
     send_attempt(s, m);
     return status;
