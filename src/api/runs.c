@@ -51,6 +51,7 @@ static void read_filter(struct request *r, struct run_filter *filter)
         faults_add(&r->faults, "?state",
                    "must be scheduled, due, running, waiting, succeeded, failed, canceled, missed "
                    "or skipped");
+    query_check_window(r, filter->from, filter->to);
     filter->before = query_cursor_run(r, 'r');
 }
 
