@@ -54,7 +54,8 @@ void attempt_done(struct attempt *a)
     free(a->node);
     free(a->error);
     free(a->response);
-    a->node = a->error = a->response = NULL;
+    free(a->report_fault);
+    a->node = a->error = a->response = a->report_fault = NULL;
     a->response_size = 0;
 }
 

@@ -195,14 +195,48 @@ def test_a_report_tells_of_cache_and_database(commanding: Server) -> None:
     assert attempt["db_time_ms"] == 12.5
 
 
-@pytest.mark.parametrize("report", ["", "no json", "[]", '{"db_calls": -1}', '{"cache": 7}', '{"db_calls": "many"}'])
-def test_a_useless_report_is_as_none(commanding: Server, report: str) -> None:
+USELESS = {
+    "": None,
+    "no json": "line 1, column ",
+    "[]": "must be an object",
+    '{"db_calls": -1}': "/db_calls must be",
+    '{"cache": 7}': "/cache must be",
+    '{"db_calls": "many"}': "/db_calls must be",
+    '{"db_time_ms": ""}': "/db_time_ms must be",
+}
+
+
+@pytest.mark.parametrize("report", USELESS)
+def test_a_useless_report_is_as_none_and_told(commanding: Server, report: str) -> None:
     script = f"printf '%s' '{report}' > \"$PUNCTUAL_REPORT\""
     done, attempt = run_command(commanding, "/bin/sh", "-c", script)
     assert done["state"] == "succeeded"
     assert attempt["cache"] == "unknown"
     assert attempt["db_calls"] is None
     assert attempt["db_time_ms"] is None
+    wait_for(lambda: commanding.log_events("attempt"), "the attempt is in the log")
+    told = commanding.log_events("report_ignored")
+    words = USELESS[report]
+    assert len(told) == (words is not None)
+    for line in told:
+        assert line["level"] == "warning"
+        assert (line["run"], line["number"]) == (done["id"], 1)
+        assert words in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ('head -c 65537 /dev/zero > "$PUNCTUAL_REPORT"', "larger than 64 KiB"),
+        ('ln -sf /etc/passwd "$PUNCTUAL_REPORT"', "no plain file"),
+        ('rm "$PUNCTUAL_REPORT"', None),
+    ],
+)
+def test_a_file_that_is_no_report_is_told(commanding: Server, script: str, words: str | None) -> None:
+    done, _ = run_command(commanding, "/bin/sh", "-c", script)
+    assert done["state"] == "succeeded"
+    wait_for(lambda: commanding.log_events("attempt"), "the attempt is in the log")
+    assert [words in line["message"] for line in commanding.log_events("report_ignored")] == [True] * bool(words)
 
 
 def test_no_descriptor_and_no_secret_leaks_into_a_command(commanding: Server) -> None:
