@@ -95,7 +95,8 @@ static void show_change(struct session *s, const json_t *change)
 
 static void show_task(struct session *s, const json_t *task, bool dry_run)
 {
-    const char *name = field_text(task, "name"), *action = field_text(task, "action");
+    const char *name = field_text(task, "name"), *action = field_text(task, "action"),
+               *note = field_text(task, "note");
     if (!name || !action || strcmp(action, "unchanged") == 0)
         return;
     const char *words = action;
@@ -103,6 +104,8 @@ static void show_task(struct session *s, const json_t *task, bool dry_run)
         if (strcmp(actions[i].action, action) == 0)
             words = dry_run ? actions[i].planned : actions[i].done;
     screen_line(&s->out, 0, colour_of_state(action), "%s %s", words, name);
+    if (note)
+        screen_line(&s->out, 4, YELLOW, "note: %s", note);
     size_t i;
     json_t *change;
     json_array_foreach(json_object_get(task, "changes"), i, change)

@@ -226,6 +226,9 @@ static void show_dst(struct screen *screen, const json_t *occurrence)
 static void show_next(struct screen *screen, const json_t *task, const json_t *occurrences)
 {
     static const struct column columns[] = {{""}, {"", .right = true}, {"", .least = 10}};
+    if (json_is_array(occurrences) && json_array_size(occurrences) == 0 &&
+        field(field(task, "definition"), "schedule"))
+        screen_field(screen, "next", "never again: no occurrence of its schedule is left");
     if (json_array_size(occurrences) == 0)
         return;
     screen_heading(screen, field(task, "paused") ? "next, were it not paused" : "next");
