@@ -69,6 +69,7 @@ void dead_list(struct request *r)
     size_t limit = (size_t)query_int(r, "limit", 1, 1000, 100), count = 0;
     run_id before = query_cursor_run(r, 'd');
     struct reader *reader;
+    query_check_window(r, filter.from, filter.to);
     if (!request_is_sound(r, "a query parameter makes no sense") || !request_reader(r, &reader))
         return;
     struct dead_letter *letters = memory_array(limit + 1, sizeof *letters);

@@ -114,6 +114,16 @@ wall query_moment(struct request *r, const char *name, wall otherwise)
     return t;
 }
 
+void query_check_window(struct request *r, wall from, wall to)
+{
+    if (from.us <= to.us)
+        return;
+    if (query_text(r, "from"))
+        parameter_fault(r, "from", "must not be after `to`");
+    else
+        parameter_fault(r, "to", "must not be before now, where `from` is not said");
+}
+
 bool query_cursor(struct request *r, char list, char *key, size_t size)
 {
     const char *text = query_text(r, "cursor");

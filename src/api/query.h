@@ -16,6 +16,8 @@ int64_t query_int(struct request *r, const char *name, int64_t least, int64_t mo
 bool query_bool(struct request *r,
                 const char *name); // "true", "false", "1", "0", "" (present); absent: false
 wall query_moment(struct request *r, const char *name, wall otherwise);
+// A fault where `from` is after `to`: no list could have anything.
+void query_check_window(struct request *r, wall from, wall to);
 // The cursor of the list with this letter: false where there is none (or it is a fault).
 bool query_cursor(struct request *r, char list, char *key, size_t size);
 run_id query_cursor_run(struct request *r, char list); // of a list of runs; 0 where there is none

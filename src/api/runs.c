@@ -51,6 +51,7 @@ static void read_filter(struct request *r, struct run_filter *filter)
         faults_add(&r->faults, "?state",
                    "must be scheduled, due, running, waiting, succeeded, failed, canceled, missed "
                    "or skipped");
+    query_check_window(r, filter->from, filter->to);
     filter->before = query_cursor_run(r, 'r');
 }
 
@@ -85,6 +86,16 @@ void runs_list(struct request *r)
     free(runs);
 }
 
+// What a one-off does is told by nothing but its own definition, which is shown as a task's is.
+static enum status read_definition(struct reader *reader, struct run *run)
+{
+    if (run->task)
+        return STATUS_OK;
+    enum status status =
+        reader_find_definition(reader, run->revision_id, &run->definition, &run->definition_size);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status; // both have just been cleared
+}
+
 void run_get(struct request *r)
 {
     run_id id;
@@ -100,7 +111,9 @@ void run_get(struct request *r)
     struct attempt *attempts = NULL;
     size_t count = 0;
     waits_explain(r, reader, &run);
-    status = reader_list_attempts(reader, id, &attempts, &count);
+    status = read_definition(reader, &run);
+    if (status == STATUS_OK)
+        status = reader_list_attempts(reader, id, &attempts, &count);
     if (status == STATUS_OK) {
         struct attempt none; // a run without attempts shows an empty list, not none at all
         attempt_init(&none);

@@ -40,6 +40,7 @@ void task_upcoming(struct request *r)
     int64_t limit = query_int(r, "limit", 1, 1000, 10);
     struct reader *reader;
     struct task_record record;
+    query_check_window(r, from, to);
     if (!request_is_sound(r, "a query parameter makes no sense") || !request_reader(r, &reader))
         return;
     enum status status = reader_find_task(reader, request_parameter(r), &record);

@@ -36,23 +36,25 @@ static void add_batch(struct buffer *to, const json_t *event)
         buffer_format(to, " %" PRId64 " runs from %s to %s", count, first, last);
 }
 
-// "#2 failed with 503 in 34 ms, cold, 6 db calls" of an attempt, the reason of a run, who and why
-// of a task.
+// "#2 failed with 503 in 34 ms, cold, 6 db calls" or "#1 succeeded with exit code 0 in 2 s" of an
+// attempt, the reason of a run, who and why of a task.
 static void add_what(struct buffer *to, const json_t *event)
 {
     const char *outcome = field_text(event, "outcome"), *reason = field_text(event, "reason"),
                *error = field_text(event, "error"), *by = field_text(event, "by"),
                *note = field_text(event, "note"), *cache = field_text(event, "cache");
     int64_t number = field_int(event, "number"), status = field_int(event, "status"),
-            calls = field_int(event, "db_calls"), took = field_ms(event, "response_time_ms"),
-            revision = field_int(event, "revision");
+            exit_code = field_int(event, "exit_code"), calls = field_int(event, "db_calls"),
+            took = field_ms(event, "response_time_ms"), revision = field_int(event, "revision");
     char span[AGO_TEXT];
     add_batch(to, event);
     if (number > 0)
         buffer_format(to, " #%" PRId64, number);
     if (outcome)
         buffer_format(to, " %s", outcome);
-    if (outcome && status >= 0)
+    if (outcome && exit_code >= 0)
+        buffer_format(to, " with exit code %" PRId64, exit_code);
+    else if (outcome && status >= 0)
         buffer_format(to, " with %" PRId64, status);
     if (took >= 0) {
         span_format(took, span);

@@ -15,6 +15,16 @@ static const char *name_of(const char *path)
     return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
+static void show_faults(struct session *s, const struct faults *faults, const char *path)
+{
+    problem_show_faults(&s->err, faults, path);
+    if (!s->json)
+        return;
+    json_t *problem = problem_of_file("the file has faults; nothing was changed", faults);
+    session_json(s, problem);
+    json_decref(problem);
+}
+
 // Reads the file into JSON. Shows what is wrong with it.
 static enum leave read_tasks(struct session *s, const char *path, json_t **ret,
                              struct yaml_places **ret_places)
@@ -28,7 +38,7 @@ static enum leave read_tasks(struct session *s, const char *path, json_t **ret,
         struct faults faults = {0};
         if (yaml_read(buffer_string(&text), text.size, getenv, &faults, ret, ret_places) !=
             STATUS_OK) {
-            problem_show_faults(&s->err, &faults, name_of(path));
+            show_faults(s, &faults, name_of(path));
             leave = LEAVE_NO;
         }
         faults_done(&faults);
@@ -38,8 +48,8 @@ static enum leave read_tasks(struct session *s, const char *path, json_t **ret,
 }
 
 // Shows a refusal with the places of its faults in the file.
-static void show_refusal(struct session *s, const struct answer *answer,
-                         const struct yaml_places *places, const char *path)
+static void show_refusal(struct session *s, struct answer *answer, const struct yaml_places *places,
+                         const char *path)
 {
     struct faults faults;
     problem_faults(answer->json, &faults);
@@ -51,8 +61,10 @@ static void show_refusal(struct session *s, const struct answer *answer,
     screen_line(&s->err, 0, PLAIN, "punctual: %s",
                 detail ? detail : "the file has faults; nothing was changed");
     problem_show_faults(&s->err, &faults, path);
-    if (s->json)
+    if (s->json) {
+        problem_put_faults(answer->json, &faults);
         session_json(s, answer->json);
+    }
     faults_done(&faults);
 }
 
@@ -83,7 +95,8 @@ static void show_change(struct session *s, const json_t *change)
 
 static void show_task(struct session *s, const json_t *task, bool dry_run)
 {
-    const char *name = field_text(task, "name"), *action = field_text(task, "action");
+    const char *name = field_text(task, "name"), *action = field_text(task, "action"),
+               *note = field_text(task, "note");
     if (!name || !action || strcmp(action, "unchanged") == 0)
         return;
     const char *words = action;
@@ -91,6 +104,8 @@ static void show_task(struct session *s, const json_t *task, bool dry_run)
         if (strcmp(actions[i].action, action) == 0)
             words = dry_run ? actions[i].planned : actions[i].done;
     screen_line(&s->out, 0, colour_of_state(action), "%s %s", words, name);
+    if (note)
+        screen_line(&s->out, 4, YELLOW, "note: %s", note);
     size_t i;
     json_t *change;
     json_array_foreach(json_object_get(task, "changes"), i, change)

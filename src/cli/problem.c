@@ -46,6 +46,41 @@ void problem_faults(const json_t *problem, struct faults *ret)
     }
 }
 
+json_t *problem_of_file(const char *detail, const struct faults *faults)
+{
+    json_t *problem = json_object();
+    json_object_set_new(problem, "type", json_string("/docs#problem-invalid"));
+    json_object_set_new(problem, "title", json_string("The file makes no sense"));
+    json_object_set_new(problem, "status", json_integer(400));
+    json_object_set_new(problem, "detail", json_string(detail));
+    problem_put_faults(problem, faults);
+    if (faults->count > faults_kept(faults))
+        json_object_set_new(problem, "errors_in_all", json_integer((json_int_t)faults->count));
+    return problem;
+}
+
+static json_t *fault_encode(const struct fault *fault)
+{
+    bool is_parameter = fault->pointer[0] == '?';
+    json_t *error = json_object();
+    json_object_set_new(error, is_parameter ? "parameter" : "pointer",
+                        json_string(fault->pointer + is_parameter));
+    json_object_set_new(error, "detail", json_string(fault->detail));
+    if (fault->line > 0)
+        json_object_set_new(error, "line", json_integer(fault->line));
+    if (fault->column > 0)
+        json_object_set_new(error, "column", json_integer(fault->column));
+    return error;
+}
+
+void problem_put_faults(json_t *problem, const struct faults *faults)
+{
+    json_t *errors = json_array();
+    for (size_t i = 0; i < faults_kept(faults); i++)
+        json_array_append_new(errors, fault_encode(&faults->items[i]));
+    json_object_set_new(problem, "errors", errors);
+}
+
 void problem_show_faults(struct screen *to, const struct faults *faults, const char *file)
 {
     for (size_t i = 0; i < faults_kept(faults); i++) {

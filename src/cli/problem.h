@@ -21,3 +21,9 @@ void problem_show(struct screen *to, int status, const json_t *problem, const ch
 void problem_show_faults(struct screen *to, const struct faults *faults, const char *file);
 // The problem's `errors` as faults. Beyond FAULT_MAX only the count grows.
 void problem_faults(const json_t *problem, struct faults *ret);
+
+// A problem document as the server's, of faults that were found before it was asked. json_decref
+// it.
+json_t *problem_of_file(const char *detail, const struct faults *faults);
+// Puts these in the place of the problem's `errors`.
+void problem_put_faults(json_t *problem, const struct faults *faults);

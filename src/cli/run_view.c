@@ -7,7 +7,9 @@
 #include "cli/ago.h"
 #include "cli/field.h"
 #include "cli/text.h"
+#include "cli/words.h"
 
+#define TARGET_MAX ((size_t)64 << 10)
 #define RESPONSE_SHOWN 2000 // bytes of the last response
 
 static bool has(const json_t *run, const char *name)
@@ -120,6 +122,17 @@ static void show_handled(struct screen *screen, const json_t *handled)
     screen_field(screen, "handled", text);
 }
 
+static void show_target(struct screen *screen, const json_t *definition)
+{
+    struct buffer text;
+    if (!definition)
+        return;
+    buffer_init(&text, TARGET_MAX);
+    const char *kind = words_target(definition, &text);
+    screen_field(screen, kind, buffer_string(&text));
+    buffer_done(&text);
+}
+
 void run_view(struct screen *screen, const json_t *run)
 {
     const char *id = field_text(run, "id"), *task = field_text(run, "task"),
@@ -135,6 +148,7 @@ void run_view(struct screen *screen, const json_t *run)
     if (task)
         snprintf(text, sizeof text, "%.100s, revision %" PRId64, task, field_int(run, "revision"));
     screen_field(screen, "task", task ? text : "none: a one-off");
+    show_target(screen, field(run, "definition"));
     screen_field(screen, "trigger", trigger);
     screen_field(screen, "retry of", field_text(run, "retry_of"));
     if (has(run, "priority") && field_int(run, "priority") != 5) {

@@ -65,39 +65,10 @@ static void show_schedules(struct screen *screen, const json_t *definition)
 
 static void show_target(struct screen *screen, const json_t *definition)
 {
-    const json_t *http = field(definition, "http"), *command = field(definition, "command"),
-                 *queue = field(definition, "queue");
     struct buffer text;
     buffer_init(&text, FIELD_MAX);
-    if (http) {
-        const char *method = field_text(http, "method"), *url = field_text(http, "url");
-        buffer_format(&text, "%s %s", method ? method : "POST", url ? url : "?");
-    } else if (command) {
-        const json_t *argv = json_is_object(command) ? field(command, "argv") : command;
-        size_t i;
-        json_t *word;
-        json_array_foreach(argv, i, word)
-        {
-            const char *plain = json_string_value(word);
-            buffer_format(&text, "%s%s", i ? " " : "", plain ? plain : "?");
-        }
-    } else if (queue) {
-        const char *name = field_text(queue, "name");
-        buffer_text(&text, name ? name : "?");
-    }
-    const json_t *monitor = field(definition, "monitor");
-    if (monitor) {
-        const char *grace = field_text(monitor, "grace"),
-                   *most = field_text(monitor, "max_duration");
-        buffer_format(&text, "a job elsewhere checks in within %s, and ends within %s",
-                      grace ? grace : "5m", most ? most : "24h");
-    }
-    screen_field(screen,
-                 http      ? "http"
-                 : queue   ? "queue"
-                 : monitor ? "monitor"
-                           : "command",
-                 buffer_string(&text));
+    const char *kind = words_target(definition, &text);
+    screen_field(screen, kind, buffer_string(&text));
     buffer_done(&text);
 }
 
@@ -255,6 +226,9 @@ static void show_dst(struct screen *screen, const json_t *occurrence)
 static void show_next(struct screen *screen, const json_t *task, const json_t *occurrences)
 {
     static const struct column columns[] = {{""}, {"", .right = true}, {"", .least = 10}};
+    if (json_is_array(occurrences) && json_array_size(occurrences) == 0 &&
+        field(field(task, "definition"), "schedule"))
+        screen_field(screen, "next", "never again: no occurrence of its schedule is left");
     if (json_array_size(occurrences) == 0)
         return;
     screen_heading(screen, field(task, "paused") ? "next, were it not paused" : "next");

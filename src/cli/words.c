@@ -231,3 +231,52 @@ void words_schedules_short(const json_t *schedules, struct buffer *to)
     if (list && json_array_size(schedules) > 1)
         buffer_format(to, " + %zu", json_array_size(schedules) - 1);
 }
+
+// --- targets ---
+
+static void add_http(struct buffer *to, const json_t *http)
+{
+    const char *method = field_text(http, "method"), *url = field_text(http, "url");
+    buffer_format(to, "%s %s", method ? method : "POST", url ? url : "?");
+}
+
+static void add_command(struct buffer *to, const json_t *command)
+{
+    const json_t *argv = json_is_object(command) ? field(command, "argv") : command;
+    size_t i;
+    json_t *word;
+    json_array_foreach(argv, i, word)
+    {
+        const char *plain = json_string_value(word);
+        buffer_format(to, "%s%s", i ? " " : "", plain ? plain : "?");
+    }
+}
+
+static void add_queue(struct buffer *to, const json_t *queue)
+{
+    const char *name = field_text(queue, "name");
+    buffer_text(to, name ? name : "?");
+}
+
+static void add_monitor(struct buffer *to, const json_t *monitor)
+{
+    const char *grace = field_text(monitor, "grace"), *most = field_text(monitor, "max_duration");
+    buffer_format(to, "a job elsewhere checks in within %s, and ends within %s",
+                  grace ? grace : "5m", most ? most : "24h");
+}
+
+const char *words_target(const json_t *definition, struct buffer *to)
+{
+    static const struct {
+        const char *kind;
+        void (*add)(struct buffer *to, const json_t *target);
+    } kinds[] = {{"http", add_http},
+                 {"queue", add_queue},
+                 {"monitor", add_monitor},
+                 {"command", add_command}};
+    size_t last = sizeof kinds / sizeof *kinds - 1, i = 0;
+    while (i < last && !field(definition, kinds[i].kind))
+        i++;
+    kinds[i].add(to, field(definition, kinds[i].kind));
+    return kinds[i].kind;
+}

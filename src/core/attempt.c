@@ -41,12 +41,21 @@ void attempt_init(struct attempt *a)
                           .retry_after_us = -1};
 }
 
+void attempt_started(struct attempt *a, wall at, wall due_at)
+{
+    bool known = wall_is_set(at) && wall_is_set(due_at);
+    a->started_at = at;
+    if (known)
+        a->lateness_us = at.us > due_at.us ? at.us - due_at.us : 0;
+}
+
 void attempt_done(struct attempt *a)
 {
     free(a->node);
     free(a->error);
     free(a->response);
-    a->node = a->error = a->response = NULL;
+    free(a->report_fault);
+    a->node = a->error = a->response = a->report_fault = NULL;
     a->response_size = 0;
 }
 

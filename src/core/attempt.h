@@ -46,12 +46,16 @@ struct attempt {
     int64_t db_calls, db_time_us;
     char *response; // the first bytes of what came back, NUL-terminated, may hold any byte
     size_t response_size;
+    char *report_fault; // why the PUNCTUAL_REPORT of a command was passed over; NULL: it was not;
+                        // not stored
     int64_t retry_after_us; // what the endpoint asked for; not stored
     bool gone;              // the endpoint answered 410; not stored
     bool open;              // answered 202, and a call back will end it: not over yet; not stored
     bool final;             // whoever tried it says that trying again is no use; not stored
 };
 void attempt_init(struct attempt *a); // everything unknown
+// Sets started_at and, where it is known when it was due, lateness_us.
+void attempt_started(struct attempt *a, wall at, wall due_at);
 void attempt_done(struct attempt *a);
 
 enum order_kind { ORDER_ATTEMPT, ORDER_ABORT, ORDER_DRAIN };

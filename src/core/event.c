@@ -45,14 +45,16 @@ void event_batch(struct buffer *journal, run_id first, run_id last, size_t count
     end(&w);
 }
 
-void event_attempt(struct buffer *journal, const char *task, const struct attempt *a)
+void event_attempt(struct buffer *journal, const struct task *task, const struct attempt *a)
 {
     struct writer w = begin(journal, "attempt.finished");
-    member_text(&w, "task", task);
+    member_text(&w, "task", task->name);
     member_run(&w, "run", a->run);
     member_int(&w, "number", a->number);
     member_text(&w, "outcome", attempt_outcome_text(a->outcome));
     member_known(&w, "status", a->status);
+    if (task->target.kind == TARGET_COMMAND && a->status >= 0)
+        member_int(&w, "exit_code", a->status);
     member_ms(&w, "response_time_ms", a->response_time_us);
     member_ms(&w, "lateness_ms", a->lateness_us);
     member_text(&w, "cache", cache_status_text(a->cache));

@@ -26,8 +26,9 @@ struct event_run {
 void event_run(struct buffer *journal, const struct event_run *event);
 // "runs.created" for a whole batch: its first and last id and how many.
 void event_batch(struct buffer *journal, run_id first, run_id last, size_t count);
-// "attempt.finished" with outcome, status, response_time_ms, lateness_ms, cache, db_calls.
-void event_attempt(struct buffer *journal, const char *task, const struct attempt *attempt);
+// "attempt.finished" with outcome, status (of a command also as exit_code), response_time_ms,
+// lateness_ms, cache, db_calls.
+void event_attempt(struct buffer *journal, const struct task *task, const struct attempt *attempt);
 // "endpoint.opened" (down after so many failures in a row; until: the first probe) and
 // "endpoint.closed".
 void event_endpoint(struct buffer *journal, const char *type, const char *endpoint, int failures,

@@ -83,7 +83,8 @@ void run_done(struct run *run)
     free(run->payload);
     free(run->task_name);
     free(run->handled);
-    run->reason = run->payload = run->task_name = run->handled = NULL;
+    free(run->definition);
+    run->reason = run->payload = run->task_name = run->handled = run->definition = NULL;
 }
 
 wall run_deadline(const struct task *task, wall due_at)
@@ -169,6 +170,8 @@ void run_write(struct writer *w, const struct run *run, wall now, const struct a
     member_raw(w, "handled", run->handled, run->handled ? strlen(run->handled) : 0);
     member_int(w, "attempt_count", run->attempts);
     if (attempts) {
+        if (!run->task)
+            member_raw(w, "definition", run->definition, run->definition_size);
         writer_key(w, "result");
         write_result(w, attempts, count);
         member_array(w, "attempts");

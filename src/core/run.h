@@ -73,9 +73,11 @@ struct run {
     char *payload;   // JSON text, or NULL: the task's
     size_t payload_size;
     // Filled by reads that join them; not columns of the run.
-    char *task_name; // NULL for a one-off
-    int revision;    // the revision's number; 0 for a one-off
-    char *handled;   // JSON: how a failed run was dealt with; NULL: not, or nothing to deal with
+    char *task_name;  // NULL for a one-off
+    int revision;     // the revision's number; 0 for a one-off
+    char *handled;    // JSON: how a failed run was dealt with; NULL: not, or nothing to deal with
+    char *definition; // JSON: a one-off's own, where only one run is read; else NULL
+    size_t definition_size;
 };
 void run_done(struct run *run);
 // The deadline of a run that is due then.
@@ -83,7 +85,7 @@ wall run_deadline(const struct task *task, wall due_at);
 
 // The run as the API shows it (design, 7), as one JSON object: `state` is read at `now`. `attempts`
 // may be NULL: the field is left out. `result` is the last successful attempt's response where that
-// is JSON, else null; it needs attempts and is left out without.
+// is JSON, else null; it needs attempts and is left out without, and so is a one-off's definition.
 void run_write(struct writer *w, const struct run *run, wall now, const struct attempt *attempts,
                size_t count);
 void attempt_write(struct writer *w, const struct attempt *attempt);

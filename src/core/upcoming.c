@@ -36,3 +36,12 @@ bool upcoming_next(struct upcoming *u, struct upcoming_item *ret)
             u->left[i] = schedule_next(&u->task->schedules[i], at.nominal, &u->heads[i]);
     return true;
 }
+
+bool upcoming_never(const struct task *task, wall after)
+{
+    struct occurrence next;
+    for (size_t i = 0; i < task->schedule_count; i++)
+        if (schedule_next(&task->schedules[i], after, &next))
+            return false;
+    return task->schedule_count > 0;
+}

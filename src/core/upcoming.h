@@ -28,3 +28,5 @@ struct upcoming { // looks at the task as long as it lives
 void upcoming_begin(struct upcoming *u, const struct task *task, wall after);
 // False when none is left. Occurrences that daylight saving skips are among them (dst says so).
 bool upcoming_next(struct upcoming *u, struct upcoming_item *ret);
+// It has schedules, and none of them comes again after `after`.
+bool upcoming_never(const struct task *task, wall after);

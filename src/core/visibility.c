@@ -298,20 +298,31 @@ static bool read_number(const json_t *value, bool whole, double unit, int64_t *r
     return true;
 }
 
-enum status visibility_report(struct attempt *attempt, const char *json, size_t size)
+enum status visibility_report(struct attempt *attempt, const char *json, size_t size, char *why,
+                              size_t room)
 {
     json_t *report = NULL;
     struct json_place place;
-    if (json_read(json, size, &report, &place) != STATUS_OK)
+    if (json_read(json, size, &report, &place) != STATUS_OK) {
+        snprintf(why, room, "line %d, column %d: %s", place.line, place.column, place.detail);
         return STATUS_INVALID;
+    }
     enum cache_status cache = attempt->cache;
     int64_t calls = attempt->db_calls, time_us = attempt->db_time_us;
-    bool good = json_is_object(report) && read_cache(json_object_get(report, "cache"), &cache) &&
-                read_number(json_object_get(report, "db_calls"), true, 1, &calls) &&
-                read_number(json_object_get(report, "db_time_ms"), false, 1000, &time_us);
+    const char *wrong = NULL;
+    if (!json_is_object(report))
+        wrong = "must be an object such as {\"db_calls\": 6}";
+    else if (!read_cache(json_object_get(report, "cache"), &cache))
+        wrong = "/cache must be hit, miss, warm, cold or unknown";
+    else if (!read_number(json_object_get(report, "db_calls"), true, 1, &calls))
+        wrong = "/db_calls must be a whole number, 0 or more";
+    else if (!read_number(json_object_get(report, "db_time_ms"), false, 1000, &time_us))
+        wrong = "/db_time_ms must be a number of milliseconds, 0 or more";
     json_decref(report);
-    if (!good)
+    if (wrong) {
+        snprintf(why, room, "%s", wrong);
         return STATUS_INVALID;
+    }
     attempt->cache = cache;
     attempt->db_calls = calls;
     attempt->db_time_us = time_us;

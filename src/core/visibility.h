@@ -15,5 +15,7 @@
 // `attempt` (start from attempt_init). Values are as received, not NUL-terminated.
 void visibility_cache_status(struct attempt *attempt, const char *value, size_t size);
 void visibility_server_timing(struct attempt *attempt, const char *value, size_t size);
-// STATUS_INVALID leaves the attempt as it was.
-enum status visibility_report(struct attempt *attempt, const char *json, size_t size);
+// STATUS_INVALID leaves the attempt as it was, and says in `why` (of `room` bytes) what would be
+// right.
+enum status visibility_report(struct attempt *attempt, const char *json, size_t size, char *why,
+                              size_t room);

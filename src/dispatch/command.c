@@ -286,20 +286,36 @@ static struct response as_response(const struct child *child)
     };
 }
 
-// A plain file that the command wrote or put there; anything else (a pipe, a link) is passed over.
+// `why` stays as it is where all is well.
+static void parse_report(struct attempt *attempt, int fd, size_t size, char *why, size_t room)
+{
+    char *text = memory_new(size);
+    ssize_t got = read(fd, text, size);
+    if (got < 0)
+        snprintf(why, room, "it cannot be read: %s", strerror(errno));
+    else
+        (void)visibility_report(attempt, text, (size_t)got, why, room);
+    free(text);
+}
+
+// A plain file that the command wrote or put there. What is none (a pipe, a link) or no report is
+// passed over, and told: the command itself has done nothing wrong.
 static void read_report(struct child *child)
 {
+    struct attempt *attempt = &child->effort->report->attempt;
     struct stat is;
+    char why[240] = "";
     int fd = open(child->report_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &is) == 0 && S_ISREG(is.st_mode) && is.st_size > 0 &&
-        is.st_size <= REPORT_MAX) {
-        size_t size = (size_t)is.st_size;
-        char *text = memory_new(size);
-        ssize_t got = read(fd, text, size);
-        if (got > 0)
-            visibility_report(&child->effort->report->attempt, text, (size_t)got);
-        free(text);
-    }
+    if (fd < 0 && errno == ENOENT)
+        return; // it has taken the file away
+    if (fd < 0 || fstat(fd, &is) != 0 || !S_ISREG(is.st_mode))
+        snprintf(why, sizeof why, "it is no plain file any more");
+    else if (is.st_size > REPORT_MAX)
+        snprintf(why, sizeof why, "it is larger than %d KiB", REPORT_MAX >> 10);
+    else if (is.st_size > 0)
+        parse_report(attempt, fd, (size_t)is.st_size, why, sizeof why);
+    if (*why)
+        attempt->report_fault = memory_text(why);
     if (fd >= 0)
         close(fd);
 }

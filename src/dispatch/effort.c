@@ -65,9 +65,7 @@ void effort_started(struct effort *effort)
 {
     struct attempt *attempt = &effort->report->attempt;
     effort->started = steady_now();
-    attempt->started_at = wall_now();
-    int64_t late = attempt->started_at.us - effort->order->due_at.us;
-    attempt->lateness_us = wall_is_set(effort->order->due_at) && late > 0 ? late : 0;
+    attempt_started(attempt, wall_now(), effort->order->due_at);
 }
 
 const char *effort_payload(const struct effort *effort, size_t *ret_size)

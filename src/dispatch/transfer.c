@@ -245,15 +245,19 @@ static void end_as_unanswered(struct transfer *transfer, struct efforts *efforts
                failure->words ? detail : "", failure->words ? ")" : "");
 }
 
+// How long it was waited for is known, and leaving it out would make a hanging endpoint look fast.
+static void measure_wait(const struct transfer *transfer)
+{
+    if (transfer->sends > 0)
+        transfer->effort->report->attempt.response_time_us =
+            time_of(transfer, CURLINFO_TOTAL_TIME_T);
+}
+
 static void end_as_timed_out(struct transfer *transfer, struct efforts *efforts)
 {
     char within[DURATION_TEXT];
     bool sent = transfer->sends > 0;
-    // How long it was waited for is known, and leaving it out would make a hanging endpoint look
-    // fast.
-    if (sent)
-        transfer->effort->report->attempt.response_time_us =
-            time_of(transfer, CURLINFO_TOTAL_TIME_T);
+    measure_wait(transfer);
     duration_format(sent ? transfer->effort->order->task->timeout_us
                          : transfer->connect_ms * MILLISECOND,
                     within);
@@ -291,4 +295,11 @@ void transfer_finish(struct transfer *transfer, struct efforts *efforts, CURLcod
         end_as_not_connected(transfer, efforts);
     else
         end_as_unanswered(transfer, efforts, code);
+}
+
+void transfer_cancel(struct transfer *transfer, struct efforts *efforts, const char *why)
+{
+    fill_report(transfer, efforts);
+    measure_wait(transfer);
+    effort_end(efforts, transfer->effort, ATTEMPT_CANCELED, "%s", why);
 }

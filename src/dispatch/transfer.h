@@ -39,3 +39,5 @@ bool transfer_prepare(struct transfer *transfer, struct effort *effort, const st
                       size_t body_limit, char *why, size_t size);
 // It is over: fills the report and ends the effort.
 void transfer_finish(struct transfer *transfer, struct efforts *efforts, CURLcode code);
+// It is ended before its time: the report says what is known until then, and why it ended.
+void transfer_cancel(struct transfer *transfer, struct efforts *efforts, const char *why);

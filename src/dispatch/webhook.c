@@ -233,7 +233,7 @@ void webhook_abort(struct webhooks *w, struct effort *effort, const char *why)
 {
     struct transfer *transfer = effort->transfer;
     curl_multi_remove_handle(w->multi, transfer->easy);
-    effort_end(w->efforts, effort, ATTEMPT_CANCELED, "%s", why);
+    transfer_cancel(transfer, w->efforts, why);
     give_back(w, transfer);
 }
 

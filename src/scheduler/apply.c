@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "core/upcoming.h"
 #include "scheduler/state.h"
 
 static const char *const actions[TASK_ACTION_COUNT] = {
@@ -27,8 +28,17 @@ static void write_running(struct scheduler *s, struct writer *w, int64_t task)
     free(running);
 }
 
+// What is allowed, and may not be meant. NULL: nothing.
+static const char *note_on(const struct task *task, const struct task_change *change, wall now)
+{
+    bool edited = change->action == TASK_CREATED || change->action == TASK_CHANGED;
+    return edited && upcoming_never(task, now)
+               ? "never again: no occurrence of its schedule is left"
+               : NULL;
+}
+
 static void write_row(struct scheduler *s, struct writer *w, const char *name,
-                      const struct task_change *change)
+                      const struct task_change *change, const char *note)
 {
     writer_object(w);
     writer_key(w, "name");
@@ -46,6 +56,8 @@ static void write_row(struct scheduler *s, struct writer *w, const char *name,
         writer_key(w, "running");
         write_running(s, w, change->task);
     }
+    if (note)
+        member_text(w, "note", note);
     writer_end_object(w);
 }
 
@@ -55,7 +67,7 @@ static void apply_task(struct scheduler *s, wall now, struct message *m, struct 
     struct task_change change;
     struct edit edit = {.at = now, .author = m->author, .note = m->note, .changed = "[]"};
     if (change_task(s, now, task, &edit, m->dry_run, &change) == STATUS_OK)
-        write_row(s, w, task->name, &change);
+        write_row(s, w, task->name, &change, note_on(task, &change, now));
     counts[change.action]++;
     json_decref(change.fields);
 }
@@ -97,7 +109,7 @@ static void prune(struct scheduler *s, wall now, struct message *m, struct write
             struct task_change change = {
                 .action = TASK_REMOVED, .task = record.id, .revision = record.revision};
             struct edit edit = {.at = now, .author = m->author, .note = m->note, .changed = "[]"};
-            write_row(s, w, after, &change);
+            write_row(s, w, after, &change, NULL);
             counts[TASK_REMOVED]++;
             if (!m->dry_run && went_well(s, known_task(&s->known, after, &known)))
                 remove_task(s, now, known, &edit);

@@ -78,7 +78,7 @@ static void finish(struct scheduler *s, wall now, const struct run *run, struct 
     }
     if (went_well(s, store_finish_attempt(s->store, a, &verdict, now))) {
         s->metrics.attempts[outcome]++;
-        event_attempt(&s->journal, task->name, a);
+        event_attempt(&s->journal, task, a);
         note_run(s,
                  &(struct event_run){task->name, run->id, verdict.state, WALL_NONE, verdict.reason,
                                      WALL_NONE},

@@ -147,7 +147,7 @@ enum status cancel_lease(struct scheduler *s, wall now, struct flight *flight,
     free(m->attempt.error);
     m->attempt.error = memory_text("canceled while it was under way");
     enum status status = store_finish_attempt(s->store, &m->attempt, verdict, now);
-    event_attempt(&s->journal, m->task->name, &m->attempt);
+    event_attempt(&s->journal, m->task, &m->attempt);
     s->metrics.attempts[ATTEMPT_CANCELED]++;
     send_attempt(s, m);
     return status;
@@ -314,8 +314,7 @@ enum status resume_lease(struct scheduler *s, wall now, const struct run *run, s
     lease->attempt.run = run->id;
     lease->attempt.number = run->attempts;
     lease->attempt.fence = run->fence;
-    lease->attempt.started_at = run->attempt_started_at;
-    lease->attempt.lateness_us = run->attempt_started_at.us - run->due_at.us;
+    attempt_started(&lease->attempt, run->attempt_started_at, run->due_at);
     lease->attempt.node = memory_text(record.worker);
     take_time_up(s, now, &record, lease);
     *flight = (struct flight){.run = run->id,

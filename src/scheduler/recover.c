@@ -22,7 +22,7 @@ static enum status recover_run(struct scheduler *s, wall now, const struct run *
     m->attempt.run = run->id;
     m->attempt.number = run->attempts;
     m->attempt.fence = run->fence;
-    m->attempt.started_at = run->attempt_started_at;
+    attempt_started(&m->attempt, run->attempt_started_at, run->due_at);
     m->attempt.outcome = ATTEMPT_LOST;
     m->attempt.error = memory_text("the server stopped in the middle of this attempt");
     finish_attempt(s, now, &m->attempt, task, run->task, run->priority);

@@ -46,7 +46,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
     run_at_most_once(task, attempt, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
     count_attempt(&s->metrics, attempt, task);
-    event_attempt(&s->journal, task->name, attempt);
+    event_attempt(&s->journal, task, attempt);
     if (status == STATUS_CONFLICT)
         return; // ended meanwhile, by a cancel: the attempt is recorded, and final stays final
     if (!went_well(s, status))

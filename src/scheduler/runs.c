@@ -230,7 +230,7 @@ static enum status cancel_running(struct scheduler *s, wall now, const struct ru
     attempt.run = run->id;
     attempt.number = run->attempts;
     attempt.fence = run->fence;
-    attempt.started_at = run->attempt_started_at;
+    attempt_started(&attempt, run->attempt_started_at, run->due_at);
     attempt.outcome = ATTEMPT_CANCELED;
     attempt.error = memory_text("canceled while it was under way");
     enum status status = store_finish_attempt(s->store, &attempt, verdict, now);

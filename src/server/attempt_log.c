@@ -1,10 +1,29 @@
 #include "server/attempt_log.h"
 
+#include <stdio.h>
+
 #include "base/logline.h"
 #include "core/run.h"
 
+static void log_report_fault(struct buffer *lines, wall now, const char *task,
+                             const struct attempt *a)
+{
+    struct logline line;
+    char words[300];
+    snprintf(words, sizeof words, "the file of PUNCTUAL_REPORT was passed over: %s",
+             a->report_fault);
+    logline_begin(&line, now, LEVEL_WARNING, "report_ignored");
+    member_run(&line.w, "run", a->run);
+    member_text(&line.w, "task", task);
+    member_known(&line.w, "number", a->number);
+    member_text(&line.w, "message", words);
+    logline_keep(&line, lines);
+}
+
 void attempt_log(struct buffer *lines, wall now, const char *task, const struct attempt *a)
 {
+    if (a->report_fault)
+        log_report_fault(lines, now, task, a);
     enum level level = a->outcome == ATTEMPT_SUCCEEDED ? LEVEL_INFO : LEVEL_WARNING;
     if (!logline_wanted(level))
         return;

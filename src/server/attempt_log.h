@@ -1,7 +1,8 @@
 /*
  * attempt_log - the one structured line of every attempt
  *
- * Carries what was measured, so that a log alone can answer "how was it before the change".
+ * Carries what was measured, so that a log alone can answer "how was it before the change". One
+ * whose command left a report that cannot be read has a second line, which says what is wrong.
  */
 #pragma once
 

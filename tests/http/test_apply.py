@@ -1,5 +1,8 @@
 """A whole set of definitions at once: plan, do, prune; JSON and YAML; all or nothing."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -205,3 +208,34 @@ def test_removing_everything_needs_an_explicit_empty_set(server: Server) -> None
     put_task(server, "old", http_task(URL))
     problem(server.api.post("/v1/apply", json={"version": 1}, params={"prune": "true"}))
     assert names(server) == ["old"]
+
+
+def test_a_schedule_that_never_comes_again_is_noted(server: Server, tmp_path: Path) -> None:
+    over = [
+        {"cron": "0 0 12 1 1 * 2020"},
+        {"at": "2020-12-24T18:00:00Z"},
+        {"every": "1h", "end": "2020-01-01T00:00:00Z"},
+    ]
+    wanted = {f"over-{n}": http_task(URL, schedule=schedule) for n, schedule in enumerate(over)}
+    wanted |= {
+        "one-left": http_task(URL, schedule=[over[0], {"every": "1h"}]),
+        "triggered": http_task(URL),
+    }
+    file = tmp_path / "punctual.yaml"
+    file.write_text(json.dumps({"version": 1, "tasks": wanted}))
+    note = "never again: no occurrence of its schedule is left"
+    for command in ("diff", "apply"):
+        lines = server.cli(command, str(file)).stdout.splitlines()
+        assert [lines[i - 1].split()[-1] for i, line in enumerate(lines) if line == f"    note: {note}"] == [
+            "over-0",
+            "over-1",
+            "over-2",
+        ]
+    assert "note" not in apply(server, wanted)["tasks"][0], "unchanged: it was said before"
+    wanted["over-1"]["summary"] = "x"
+    rows = {row["name"]: row for row in apply(server, wanted, dry_run="true")["tasks"]}
+    assert [name for name, row in rows.items() if "note" in row] == ["over-1"]
+    assert rows["over-1"]["note"] == note
+    assert re.search(rf"^ +next +{note}$", server.cli("task", "over-1").stdout, re.MULTILINE)
+    for name in ("one-left", "triggered"):
+        assert "never again" not in server.cli("task", name).stdout

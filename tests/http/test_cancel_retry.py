@@ -1,11 +1,13 @@
 """Ending a run by hand, and running one again."""
 
 import time
+from typing import Any
 
 import httpx
 
 from support.receiver import Answer, Receiver
 from support.server import Server
+from support.waiting import wait_for
 from support.words import (
     FAR,
     create_run,
@@ -50,6 +52,24 @@ def test_a_running_run_is_cut_off(server: Server, receiver: Receiver) -> None:
     time.sleep(1.0)
     assert get_run(server, run["id"])["state"] == "canceled"
     assert len(receiver.at("/slow")) == 1
+
+
+def test_an_attempt_that_was_cut_off_says_how_late_and_how_long_it_was(server: Server, receiver: Receiver) -> None:
+    receiver.script("/slow", Answer(hang=True))
+    run = create_run(server, http_task(receiver.url("/slow"), timeout="60s"))
+    receiver.wait("/slow")
+    time.sleep(0.3)
+    assert cancel(server, run["id"]).status_code == 200
+
+    def reported() -> dict[str, Any] | None:
+        (attempt,) = get_run(server, run["id"])["attempts"]
+        return attempt if attempt["response_time_ms"] is not None else None
+
+    attempt = wait_for(reported, "its report is there")
+    assert attempt["outcome"] == "canceled"
+    assert attempt["lateness_ms"] is not None
+    assert attempt["response_time_ms"] >= 300
+    assert attempt["status"] is None
 
 
 def test_a_waiting_run_is_not_tried_again(server: Server, receiver: Receiver) -> None:

@@ -1,5 +1,6 @@
 """The command line, against an API with canned answers: apply and diff."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,22 @@ def test_a_file_that_is_no_yaml_never_leaves_the_machine(api: FakeApi, file: str
     assert f"{file}:6:" in done.stderr
     assert "APP_URL" in done.stderr
     assert api.asked == []
+
+
+def test_with_json_a_fault_is_a_problem_document_whoever_finds_it(api: FakeApi, file: str) -> None:
+    pointer = "/tasks/nightly-invoices/schedule/cron"
+    errors = [{"pointer": pointer, "detail": "a minute is 0 to 59", "line": 1, "column": 77}]
+    api.on("POST /v1/apply", problem(400, "The request makes no sense", "the set has errors", errors))
+    for command in ("apply", "diff"):
+        local = json.loads(punctual(api, command, file, "--json").stdout)  # APP_URL is not set
+        served = json.loads(punctual(api, command, file, "--json", APP_URL="x").stdout)
+        assert local.keys() <= served.keys()
+        assert local["status"] == 400
+        assert "nothing was changed" in local["detail"]
+        (found,) = local["errors"]
+        assert found["line"] == 6
+        assert "APP_URL" in found["detail"]
+        assert served["errors"] == [{"pointer": pointer, "detail": "a minute is 0 to 59", "line": 4, "column": 22}]
 
 
 def test_standard_input_is_called_that_whoever_finds_the_fault(api: FakeApi) -> None:

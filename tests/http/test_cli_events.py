@@ -11,7 +11,8 @@ from typing import Any
 
 from support.cli import environment, punctual
 from support.fake_api import Answer, Asked, FakeApi, problem
-from support.server import binary
+from support.server import Factory, Server, binary
+from support.words import command_task, create_run, wait_final
 
 
 def an_event(event_id: str, **fields: Any) -> str:
@@ -39,7 +40,7 @@ EVENTS = (
 class Following:
     """`punctual events`, until the test has seen enough."""
 
-    def __init__(self, api: FakeApi, *arguments: str) -> None:
+    def __init__(self, api: FakeApi | Server, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [binary(), "events", *arguments],
             env=environment(api, {}),
@@ -87,6 +88,19 @@ def test_events_are_lines_and_ctrl_c_ends_with_130(api: FakeApi) -> None:
     assert lines[2].endswith("attempt.finished a run_1 #1 failed with 503 in 33 ms, cold, 6 db calls: no")
     assert api.asked[0].headers["Last-Event-ID"] == "6-0"
     assert "connecting again" in errors
+
+
+def test_the_exit_code_of_a_command_is_called_that(server_factory: Factory) -> None:
+    server = server_factory("--allow-commands")
+    for code in (0, 200):
+        done = wait_final(server, create_run(server, command_task("/bin/sh", "-c", f"exit {code}"))["id"])
+        assert done["attempts"][0]["status"] == code
+    following = Following(server, "--after", "0")
+    lines = following.until(8)
+    following.interrupt()
+    words = [line.partition("#1 ")[2] for line in lines if "attempt.finished" in line]
+    assert words[0].startswith("succeeded with exit code 0 in ")
+    assert words[1].startswith("failed with exit code 200 in ")
 
 
 def test_events_resume_where_the_connection_broke(api: FakeApi) -> None:

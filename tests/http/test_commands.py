@@ -9,7 +9,7 @@ import pytest
 
 from support.server import Factory, Server, pid_is_gone
 from support.waiting import wait_for
-from support.words import all_runs, command_task, create_run, problem, put_task, wait_final, wait_state
+from support.words import all_runs, command_task, create_run, get_run, problem, put_task, wait_final, wait_state
 
 REFUSED = command_task("/bin/true")
 
@@ -169,6 +169,23 @@ def test_a_canceled_command_is_ended(commanding: Server, tmp_path: Path) -> None
     wait_for(lambda: pid_is_gone(pid), f"process {pid} is gone")
 
 
+def test_a_canceled_command_shows_what_it_did_until_then(commanding: Server, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"echo half done; echo $$ >> {pids}; sleep 300"
+    run = create_run(commanding, command_task("/bin/sh", "-c", script, timeout="10m"))
+    pids_in(pids, 1)
+    assert commanding.api.post(f"/v1/runs/{run['id']}/cancel", json={}).status_code == 200
+
+    def reported() -> dict[str, Any] | None:
+        (attempt,) = get_run(commanding, run["id"])["attempts"]
+        return attempt if attempt["response_time_ms"] is not None else None
+
+    attempt = wait_for(reported, "its report is there")
+    assert attempt["outcome"] == "canceled"
+    assert attempt["lateness_ms"] is not None
+    assert attempt["response"] == "half done\n"
+
+
 def test_a_report_tells_of_cache_and_database(commanding: Server) -> None:
     script = """echo '{"cache": "hit", "db_calls": 4, "db_time_ms": 12.5}' > "$PUNCTUAL_REPORT" """
     done, attempt = run_command(commanding, "/bin/sh", "-c", script)
@@ -178,14 +195,48 @@ def test_a_report_tells_of_cache_and_database(commanding: Server) -> None:
     assert attempt["db_time_ms"] == 12.5
 
 
-@pytest.mark.parametrize("report", ["", "no json", "[]", '{"db_calls": -1}', '{"cache": 7}', '{"db_calls": "many"}'])
-def test_a_useless_report_is_as_none(commanding: Server, report: str) -> None:
+USELESS = {
+    "": None,
+    "no json": "line 1, column ",
+    "[]": "must be an object",
+    '{"db_calls": -1}': "/db_calls must be",
+    '{"cache": 7}': "/cache must be",
+    '{"db_calls": "many"}': "/db_calls must be",
+    '{"db_time_ms": ""}': "/db_time_ms must be",
+}
+
+
+@pytest.mark.parametrize("report", USELESS)
+def test_a_useless_report_is_as_none_and_told(commanding: Server, report: str) -> None:
     script = f"printf '%s' '{report}' > \"$PUNCTUAL_REPORT\""
     done, attempt = run_command(commanding, "/bin/sh", "-c", script)
     assert done["state"] == "succeeded"
     assert attempt["cache"] == "unknown"
     assert attempt["db_calls"] is None
     assert attempt["db_time_ms"] is None
+    wait_for(lambda: commanding.log_events("attempt"), "the attempt is in the log")
+    told = commanding.log_events("report_ignored")
+    words = USELESS[report]
+    assert len(told) == (words is not None)
+    for line in told:
+        assert line["level"] == "warning"
+        assert (line["run"], line["number"]) == (done["id"], 1)
+        assert words in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ('head -c 65537 /dev/zero > "$PUNCTUAL_REPORT"', "larger than 64 KiB"),
+        ('ln -sf /etc/passwd "$PUNCTUAL_REPORT"', "no plain file"),
+        ('rm "$PUNCTUAL_REPORT"', None),
+    ],
+)
+def test_a_file_that_is_no_report_is_told(commanding: Server, script: str, words: str | None) -> None:
+    done, _ = run_command(commanding, "/bin/sh", "-c", script)
+    assert done["state"] == "succeeded"
+    wait_for(lambda: commanding.log_events("attempt"), "the attempt is in the log")
+    assert [words in line["message"] for line in commanding.log_events("report_ignored")] == [True] * bool(words)
 
 
 def test_no_descriptor_and_no_secret_leaks_into_a_command(commanding: Server) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from support.receiver import Answer, Receiver
-from support.server import Server
+from support.server import Factory, Server
 from support.waiting import instant, timestamp
 from support.words import (
     FAR,
     all_runs,
     create_run,
     get_run,
+    get_task,
     http_task,
     problem,
     put_task,
@@ -76,6 +77,26 @@ def test_an_inline_run_is_made_and_done(server: Server, receiver: Receiver) -> N
     assert run["reason"] is None
     assert run["result"] == {"ok": True, "count": 3}
     assert receiver.at("/once")[0].json() == {"n": 1}
+
+
+def test_a_one_off_shows_what_it_calls(server_factory: Factory) -> None:
+    server = server_factory("--allow-commands")
+    hook = {"method": "PUT", "url": "http://127.0.0.1:9/once?x=1", "headers": {"X-Team": "billing"}}
+    for target, line in (
+        ({"http": hook}, "http +PUT http://127.0.0.1:9/once"),
+        ({"command": {"argv": ["/bin/echo", "two words"]}}, "command +/bin/echo two words"),
+        ({"queue": {"name": "emails"}}, "queue +emails"),
+    ):
+        run = create_run(server, {**target, "delay": FAR, "payload": {"n": 1}})
+        assert "definition" not in run
+        found = get_run(server, run["id"])
+        put_task(server, "same", target)
+        assert found["definition"] == get_task(server, "same")["definition"]
+        assert re.search(rf"^ +{line}", server.cli("run", run["id"]).stdout, re.MULTILINE)
+        again = server.api.post(f"/v1/runs/{run['id']}/cancel", json={}).json()
+        assert "definition" not in again
+    assert all("definition" not in one for one in all_runs(server))
+    assert "definition" not in get_run(server, create_run(server, {"task": "same", "delay": FAR})["id"])
 
 
 def test_an_attempt_has_all_its_fields(server: Server, receiver: Receiver) -> None:

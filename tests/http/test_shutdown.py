@@ -1,11 +1,12 @@
 """Stopping with SIGTERM: what runs is finished, up to a limit."""
 
+import re
 import time
 
 import pytest
 
 from support.receiver import Answer, Receiver
-from support.server import Factory, Server
+from support.server import ROOT, Factory, Server
 from support.waiting import wait_for
 from support.words import create_run, get_run, http_task, put_task, quick_retry, wait_final
 
@@ -74,3 +75,18 @@ def test_starting_and_stopping_again_and_again(server_factory: Factory, count: i
         server.start()
         assert server.api.get("/health").status_code == 200
         server.stop()
+
+
+def test_systemd_does_not_start_again_what_is_configured_wrongly(server_factory: Factory) -> None:
+    unit = (ROOT / "packaging" / "punctual.service").read_text()
+    final = re.search(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    assert final
+    server = server_factory(start=False, config="drain: soon\n")
+    server.launch()
+    assert str(server.wait_exit()) in final[1].split()
+    server.set_config(None)
+    tasks = server.folder / "tasks.yaml"
+    tasks.write_text("version: 1\ntasks: {a: {schedule: {cron: never}}}\n")
+    server.arguments += ["--apply", str(tasks)]
+    server.launch()
+    assert str(server.wait_exit()) in final[1].split()

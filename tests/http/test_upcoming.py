@@ -199,3 +199,14 @@ def test_impossible_windows_are_refused(shared_server: Server) -> None:
     for params in ({"from": "yesterday"}, {"to": "x"}, {"limit": "0"}, {"limit": "many"}, {"limit": "-1"}):
         problem(shared_server.api.get(f"/v1/tasks/{name}/upcoming", params=params))
     problem(shared_server.api.get("/v1/tasks/nobody/upcoming"), 404)
+
+
+def test_a_window_that_ends_before_it_begins_is_refused(shared_server: Server) -> None:
+    upcoming = f"/v1/tasks/{scheduled(shared_server, every='1h')}/upcoming"
+    early, late = "2040-01-01T00:00:00Z", "2041-01-01T00:00:00Z"
+    for path in (upcoming, "/v1/runs", "/v1/dead-letters"):
+        (error,) = problem(shared_server.api.get(path, params={"from": late, "to": early}), 400)["errors"]
+        assert error == {"parameter": "from", "detail": "must not be after `to`"}
+        assert shared_server.api.get(path, params={"from": early, "to": early}).status_code == 200
+    (error,) = problem(shared_server.api.get(upcoming, params={"to": "2020-01-01T00:00:00Z"}), 400)["errors"]
+    assert error["parameter"] == "to"

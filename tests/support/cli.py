@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_api import FakeApi
-from support.server import binary
+from support.server import Server, binary
 
 RUN = "run_0c4x9k2m1p7qz"
 
@@ -91,7 +91,7 @@ def a_task(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def environment(api: FakeApi | None, extra: dict[str, str]) -> dict[str, str]:
+def environment(api: FakeApi | Server | None, extra: dict[str, str]) -> dict[str, str]:
     dropped = ("PUNCTUAL", "NO_COLOR", "COLUMNS", "TERM", "HTTP_PROXY", "ALL_PROXY")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)}
     return kept | {"TERM": "xterm"} | ({"PUNCTUAL_URL": api.url} if api else {}) | extra

@@ -239,6 +239,35 @@ static enum attempt_outcome only_outcome(run_id run, char *ret_error, size_t siz
     return outcome;
 }
 
+static int64_t only_lateness(run_id run)
+{
+    struct reader *reader = read_store();
+    struct attempt *attempts = NULL;
+    size_t count = 0;
+    CHECK_INT(STATUS_OK, reader_list_attempts(reader, run, &attempts, &count));
+    reader_close(reader);
+    CHECK_INT(1, count);
+    int64_t lateness_us = attempts[0].lateness_us;
+    CHECK_INT(-1, attempts[0].response_time_us);
+    attempt_done(&attempts[0]);
+    free(attempts);
+    return lateness_us;
+}
+
+TEST(how_late_an_attempt_was_is_known_of_one_that_nobody_reports_too)
+{
+    begin_narrow_world();
+    wall before = wall_plus(now, -SECOND);
+    run_id canceled = ask(NULL, "{" HOOK "}", before), lost = ask(NULL, "{" HOOK "}", before);
+    run_id early = ask(NULL, "{" HOOK "}", now);
+    cancel(canceled);
+    outage(MINUTE);
+    CHECK_INT(SECOND, only_lateness(canceled));
+    CHECK_INT(SECOND, only_lateness(lost));
+    CHECK_INT(0, only_lateness(early));
+    end_world();
+}
+
 TEST(an_attempt_of_a_canceled_run_is_on_record_though_the_server_dies_before_its_report)
 {
     begin_narrow_world();

@@ -46,4 +46,27 @@ TEST(a_time_skipped_in_a_gap_gives_way_to_another_schedule)
     task_drop(task);
 }
 
+TEST(what_has_schedules_and_none_that_comes_again_never_comes)
+{
+    static const struct {
+        const char *definition;
+        bool never;
+    } rows[] = {
+        {"{\"schedule\":{\"at\":\"2026-03-29T01:00:00Z\"}", true},
+        {"{\"schedule\":{\"at\":\"2026-03-29T01:00:01Z\"}", false},
+        {"{\"schedule\":{\"cron\":\"0 0 12 1 1 * 2025\"}", true},
+        {"{\"schedule\":[{\"cron\":\"0 0 12 1 1 * 2025\"},{\"every\":\"1h\"}]", false},
+        {"{\"summary\":\"no schedule\"", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "%s,\"http\":{\"url\":\"http://127.0.0.1:9/\"}}",
+                 rows[i].definition);
+        test_row = rows[i].definition;
+        struct task *task = task_of(text);
+        CHECK_INT(rows[i].never, upcoming_never(task, (wall){SPRING}));
+        task_drop(task);
+    }
+}
+
 TESTS_MAIN

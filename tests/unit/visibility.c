@@ -104,14 +104,15 @@ TEST(several_lines_of_server_timing_add_up)
 TEST(a_report_is_read)
 {
     struct attempt a;
+    char why[200];
     attempt_init(&a);
     const char *json = "{\"cache\": \"hit\", \"db_calls\": 6, \"db_time_ms\": 12.5, \"more\": [1]}";
-    CHECK_INT(STATUS_OK, visibility_report(&a, json, strlen(json)));
+    CHECK_INT(STATUS_OK, visibility_report(&a, json, strlen(json), why, sizeof why));
     CHECK_INT(CACHE_WARM, a.cache);
     CHECK_INT(6, a.db_calls);
     CHECK_INT(12500, a.db_time_us);
     json = "{\"cache\": \"miss\", \"db_calls\": null}";
-    CHECK_INT(STATUS_OK, visibility_report(&a, json, strlen(json)));
+    CHECK_INT(STATUS_OK, visibility_report(&a, json, strlen(json), why, sizeof why));
     CHECK_INT(CACHE_COLD, a.cache);
     CHECK_INT(6, a.db_calls);
 }
@@ -134,9 +135,11 @@ TEST(a_wrong_report_leaves_everything_as_it_was)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct attempt a;
+        char why[200] = "";
         attempt_init(&a);
         test_row = rows[i];
-        CHECK_INT(STATUS_INVALID, visibility_report(&a, rows[i], strlen(rows[i])));
+        CHECK_INT(STATUS_INVALID, visibility_report(&a, rows[i], strlen(rows[i]), why, sizeof why));
+        CHECK(*why);
         CHECK_INT(CACHE_UNKNOWN, a.cache);
         CHECK_INT(-1, a.db_calls);
         CHECK_INT(-1, a.db_time_us);
