@@ -206,7 +206,7 @@ static void count_word(struct world *w, struct owed *run, enum lease_word word,
 // What a row must be answered with; where it counts, the model has followed.
 static int judge(struct world *w, enum lease_word word, const struct lease_row *row)
 {
-    struct owed *run = owed_find(w, row->attempt.run);
+    struct owed *run = owed_shown(w, row->attempt.run);
     if (!run)
         return 404;
     if (!callback_comes_early(w, run, row->attempt.fence, word) &&

@@ -109,9 +109,16 @@ void policies_learned(struct world *w, struct owed *run)
     sqlite3_stmt *q =
         ask_about(w, "SELECT deadline_at, priority FROM runs WHERE id = ?1", run->id.value);
     bool limited = sqlite3_column_type(q, 0) != SQLITE_NULL;
-    run->deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
-    run->priority = sqlite3_column_int(q, 1);
+    wall deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
+    int priority = sqlite3_column_int(q, 1);
     sqlite3_finalize(q);
+    policies_learned_as(w, run, deadline, priority);
+}
+
+void policies_learned_as(struct world *w, struct owed *run, wall deadline, int priority)
+{
+    run->deadline = deadline;
+    run->priority = priority;
     if (run->attempts == 0)
         return;
     // It was started in a turn that nobody has heard of.

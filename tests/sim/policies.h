@@ -93,6 +93,7 @@ void policies_defined(struct world *w, int task, int before, bool again);
 void policies_removed(struct world *w, int task);
 void policies_owed(struct world *w, struct owed *run, int spec);
 void policies_learned(struct world *w, struct owed *run); // from the store
+void policies_learned_as(struct world *w, struct owed *run, wall deadline, int priority);
 void policies_ordered(struct world *w, struct owed *run, const struct order *order);
 void policies_sent(struct world *w, struct owed *run, const struct order *order); // it arrives
 // Whether nothing may follow an attempt that did not succeed, for that it may have arrived.
