@@ -18,6 +18,23 @@ static bool odds(struct random *chance, int in_hundred)
 
 // --- a life, and its definitions ---
 
+// Chance of its own, so that lives without are what they were.
+static void choose_rates(struct world *w)
+{
+    static const struct rule rules[] = {{1, 10 * SECOND}, {2, MINUTE}, {1, 5 * MINUTE},
+                                        {5, 10 * MINUTE}, {20, HOUR},  {2, 2 * HOUR}};
+    struct random chance;
+    random_seed(&chance, w->settings.seed * 41 + 13);
+    bool some = odds(&chance, 45);
+    for (int i = 0; i < QUEUES; i++) {
+        struct rule rule = rules[random_below(&chance, sizeof rules / sizeof *rules)];
+        if (!odds(&chance, 65) || !some)
+            continue;
+        w->workers.rules[i] = rule;
+        w->workers.limits[i].rate = (struct rate_rule){rule.limit, rule.per_us};
+    }
+}
+
 void workers_choose(struct world *w)
 {
     static const int most[] = {0, 0, 1, 3};
@@ -32,6 +49,7 @@ void workers_choose(struct world *w)
         return;
     w->options.queues = workers->limits;
     w->options.queue_count = QUEUES;
+    choose_rates(w);
 }
 
 void workers_draw(struct world *w, struct spec *spec)
@@ -69,6 +87,8 @@ void workers_done(struct world *w)
     free(w->workers.polls);
     free(w->workers.leased);
     free(w->workers.deeds);
+    for (int i = 0; i < QUEUES; i++)
+        free(w->workers.rates[i].starts);
 }
 
 // --- what a worker is going to say ---
