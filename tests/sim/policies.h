@@ -126,6 +126,8 @@ void rate_start(struct world *w, struct rate_log *log, struct rule rule, wall at
 void rate_start_unseen(struct world *w, struct rate_log *log, struct rule rule);
 void rate_edit(struct world *w, struct rate_log *log, struct rule from, struct rule to);
 int64_t rate_opens_us(const struct world *w, const struct rate_log *log, struct rule rule);
+// The rule of a queue is another from this start on.
+void rate_configured(struct world *w, struct rate_log *log, struct rule from, struct rule to);
 void rates_step(struct world *w, int64_t step_us);
 void rates_restart(struct world *w);
 

@@ -104,6 +104,21 @@ void rate_edit(struct world *w, struct rate_log *log, struct rule from, struct r
         know(w, log, to, now);
 }
 
+// What started under the old rule counts as started under the new one, as far as the old one had to
+// remember it.
+void rate_configured(struct world *w, struct rate_log *log, struct rule from, struct rule to)
+{
+    int64_t since = wall_of(w).us - from.per_us, last = INT64_MIN;
+    for (int i = 0; i < log->rule_count; i++)
+        last = log->rules[i].last > last ? log->rules[i].last : last;
+    for (int i = 0; i < log->rule_count; i++)
+        since = log->rules[i].since > since ? log->rules[i].since : since;
+    for (size_t i = 0; i < log->count; i++)
+        log->starts[i].rule = to;
+    log->rule_count = log->rule_count ? 1 : 0;
+    log->rules[0] = (struct known_rule){to, since, last};
+}
+
 // Until when one rule holds back. One that is not its own holds only as long as it is in force.
 static int64_t opens_by(const struct rate_log *log, struct rule rule, bool own)
 {

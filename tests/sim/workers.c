@@ -18,20 +18,35 @@ static bool odds(struct random *chance, int in_hundred)
 
 // --- a life, and its definitions ---
 
-// Chance of its own, so that lives without are what they were.
-static void choose_rates(struct world *w)
+static void set_rate(struct world *w, int queue)
 {
     static const struct rule rules[] = {{1, 10 * SECOND}, {2, MINUTE}, {1, 5 * MINUTE},
                                         {5, 10 * MINUTE}, {20, HOUR},  {2, 2 * HOUR}};
-    struct random chance;
-    random_seed(&chance, w->settings.seed * 41 + 13);
-    bool some = odds(&chance, 45);
-    for (int i = 0; i < QUEUES; i++) {
-        struct rule rule = rules[random_below(&chance, sizeof rules / sizeof *rules)];
-        if (!odds(&chance, 65) || !some)
+    struct workers *workers = &w->workers;
+    struct rule rule = rules[random_below(&workers->writing, sizeof rules / sizeof *rules)];
+    workers->rules[queue] = rule;
+    workers->limits[queue].rate = (struct rate_rule){rule.limit, rule.per_us};
+}
+
+// Chance of its own, so that lives without are what they were.
+static void choose_rates(struct world *w)
+{
+    struct workers *workers = &w->workers;
+    random_seed(&workers->writing, w->settings.seed * 41 + 13);
+    bool some = odds(&workers->writing, 45);
+    for (int i = 0; i < QUEUES; i++)
+        if (odds(&workers->writing, 65) && some)
+            set_rate(w, i);
+}
+
+void workers_configured(struct world *w)
+{
+    for (int i = 0; i < QUEUES && w->start_count; i++) {
+        struct rule from = w->workers.rules[i];
+        if (!from.limit || !odds(&w->workers.writing, 60))
             continue;
-        w->workers.rules[i] = rule;
-        w->workers.limits[i].rate = (struct rate_rule){rule.limit, rule.per_us};
+        set_rate(w, i);
+        rate_configured(w, &w->workers.rates[i], from, w->workers.rules[i]);
     }
 }
 

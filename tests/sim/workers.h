@@ -56,6 +56,7 @@ struct workers {
     size_t deed_count, deed_room;
     int64_t full_us[QUEUES];   // max_running has left no room
     struct rule rules[QUEUES]; // of the configuration; limit 0: none
+    struct random writing;     // of it
     struct rate_log rates[QUEUES];
     int64_t boot, booted_us; // the machine's start
     bool start_failed;       // the store may know more of leases than the model
@@ -64,6 +65,7 @@ struct workers {
 
 // workers.c
 void workers_choose(struct world *w);                  // for a life
+void workers_configured(struct world *w);              // anew, at a start
 void workers_draw(struct world *w, struct spec *spec); // whether it goes to a queue
 void workers_spare(const struct world *w, struct spec *spec);
 int64_t workers_next(const struct world *w); // steady; INT64_MAX: never

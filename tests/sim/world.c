@@ -169,6 +169,7 @@ static void start_server(struct world *w)
     wall now = wall_of(w);
     w->options.wall_minus_steady_us = now.us - steady_of_server(w);
     w->options.boot = w->workers.boot;
+    workers_configured(w);
     if (scheduler_new(&w->options, store, now, &w->scheduler) != STATUS_OK) {
         if (!disk_failed())
             broken(w, "P18", "the scheduler does not start");
