@@ -96,6 +96,7 @@ struct verdict {
     enum run_state state; // succeeded, waiting or failed; canceled where a user says so
     wall due_at;          // waiting: when the next attempt is due
     char reason[200];     // failed: why; "" otherwise
+    bool reported_later;  // canceled: the attempt is still under way, and its report will come
 };
 struct verdict run_after_attempt(const struct retry *retry, const struct attempt *attempt, wall now,
                                  struct random *chance);

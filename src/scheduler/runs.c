@@ -233,7 +233,9 @@ static enum status cancel_running(struct scheduler *s, wall now, const struct ru
     attempt_started(&attempt, run->attempt_started_at, run->due_at);
     attempt.outcome = ATTEMPT_CANCELED;
     attempt.error = memory_text("canceled while it was under way");
-    enum status status = store_finish_attempt(s->store, &attempt, verdict, now);
+    struct verdict awaited = *verdict;
+    awaited.reported_later = flight != NULL;
+    enum status status = store_finish_attempt(s->store, &attempt, &awaited, now);
     attempt_done(&attempt);
     struct order *order = memory_new(sizeof *order);
     order->kind = ORDER_ABORT;

@@ -12,7 +12,7 @@ static const char *const texts[STATEMENTS] = {
                " lane = ?4 WHERE id = ?1 AND state IN (0, 3)"),
     [FINISH] =
         ("UPDATE runs SET state = ?4, due_at = coalesce(?5, due_at), finished_at = ?6, reason = ?7,"
-         " attempt_started_at = NULL"
+         " attempt_started_at = CASE WHEN ?8 THEN attempt_started_at END"
          " WHERE id = ?1 AND attempts = ?2 AND fence = ?3 AND state = 2"),
     [LATEST] = "SELECT attempts = ?2 AND fence = ?3 AND state > 3 FROM runs WHERE id = ?1",
     [FINISH_ENDED] = "UPDATE runs SET attempt_started_at = NULL WHERE id = ?1",
@@ -85,6 +85,7 @@ static enum status finish_run(struct sqlite *s, const struct attempt *attempt,
     bind_wall(q, 5, final ? WALL_NONE : verdict->due_at);
     bind_wall(q, 6, final ? now : WALL_NONE);
     bind_text(q, 7, *verdict->reason ? verdict->reason : NULL);
+    bind_int(q, 8, verdict->reported_later);
     enum status status = move(s, q);
     if (status == STATUS_OK && final)
         status = ended(s, attempt->run, verdict->state);

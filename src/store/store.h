@@ -144,7 +144,8 @@ enum status store_find_run(struct store *store, run_id id, struct run *ret);
 enum status store_start_run(struct store *store, run_id id, wall at, int64_t revision_id,
                             uint64_t lane);
 // Records a finished attempt and, unless the run is final already, moves the run by the verdict
-// (finished_at = now for a final state). STATUS_CONFLICT where the run did not move: it was final
+// (finished_at = now for a final state; attempt_started_at stays where the verdict says that the
+// attempt will be reported later). STATUS_CONFLICT where the run did not move: it was final
 // (the attempt is recorded), or this is not the report of its latest attempt by number and fence,
 // or came before (nothing is written; one recorded as canceled gives way to its report).
 // STATUS_NOT_FOUND.

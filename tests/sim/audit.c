@@ -25,12 +25,58 @@ static wall wall_at(sqlite3_stmt *q, int column, wall none)
 
 // --- runs ---
 
-enum { ID, TASK, GENERATION, STATE, TRIGGER, ATTEMPTS, NOMINAL, DUE, FINISHED, REASON, OLD };
+enum {
+    ID,
+    TASK,
+    GENERATION,
+    STATE,
+    TRIGGER,
+    ATTEMPTS,
+    NOMINAL,
+    DUE,
+    FINISHED,
+    REASON,
+    OLD,
+    DEADLINE,
+    PRIORITY,
+    PAYLOAD,
+    DEFINITION
+};
 
-static const char all_runs[] =
-    "SELECT r.id, t.name, r.generation, r.state, r.trigger, r.attempts, r.scheduled_for, r.due_at,"
-    " r.finished_at, r.reason, r.retry_of FROM runs r LEFT JOIN tasks t ON t.id = r.task_id"
-    " ORDER BY r.id";
+static int spec_by_text(const struct world *w, const char *definition)
+{
+    int found = -1;
+    for (int i = 0; i < w->spec_count && definition; i++)
+        if (strcmp(w->specs[i].task->definition, definition) == 0)
+            found = i;
+    return found;
+}
+
+void stored_read(struct world *w, sqlite3_stmt *q, struct stored *ret)
+{
+    const char *name = (const char *)sqlite3_column_text(q, TASK);
+    const char *payload = (const char *)sqlite3_column_text(q, PAYLOAD);
+    const char *reason = (const char *)sqlite3_column_text(q, REASON);
+    *ret = (struct stored){
+        .id = {sqlite3_column_int64(q, ID)},
+        .task = name ? atoi(name + 1) : -1,
+        .spec = -1,
+        .generation = sqlite3_column_int(q, GENERATION),
+        .state = (enum run_state)sqlite3_column_int(q, STATE),
+        .trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER),
+        .attempts = sqlite3_column_int(q, ATTEMPTS),
+        .priority = sqlite3_column_int(q, PRIORITY),
+        .payload = payload ? atoi(payload + strlen("{\"n\":")) : 0,
+        .nominal = wall_at(q, NOMINAL, WALL_NONE),
+        .due = wall_at(q, DUE, WALL_NONE),
+        .finished = wall_at(q, FINISHED, WALL_NONE),
+        .deadline = wall_at(q, DEADLINE, WALL_NEVER),
+        .retry_of = {sqlite3_column_int64(q, OLD)},
+    };
+    snprintf(ret->reason, sizeof ret->reason, "%s", reason ? reason : "");
+    if (!owed_find(w, ret->id))
+        ret->spec = spec_by_text(w, (const char *)sqlite3_column_text(q, DEFINITION));
+}
 
 static bool is_occurrence(enum run_trigger trigger)
 {
@@ -38,29 +84,28 @@ static bool is_occurrence(enum run_trigger trigger)
 }
 
 // A run that no order and no answer has told of.
-static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
+static struct owed *learn_run(struct world *w, const struct stored *row)
 {
-    run_id id = {sqlite3_column_int64(q, ID)};
-    enum run_trigger trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER);
-    enum run_state state = (enum run_state)sqlite3_column_int(q, STATE);
-    const char *name = (const char *)sqlite3_column_text(q, TASK);
+    run_id id = row->id;
+    enum run_trigger trigger = row->trigger;
+    enum run_state state = row->state;
     if (!is_occurrence(trigger) && w->unheard-- <= 0)
         broken(w, "P3", "run %s was asked for by nobody", id_text(id));
     if (!w->lost_may_be_new && state != RUN_SCHEDULED && state != RUN_CANCELED &&
         state != RUN_MISSED && state != RUN_SKIPPED)
         broken(w, "P11", "run %s has %s without any attempt", id_text(id), run_state_text(state));
     struct owed *run = owed_add(w, id);
-    run->task = name ? atoi(name + 1) : -1;
-    run->generation = sqlite3_column_int(q, GENERATION);
+    run->task = row->task;
+    run->generation = row->generation;
     run->trigger = trigger;
-    run->nominal = wall_at(q, NOMINAL, WALL_NONE);
+    run->nominal = row->nominal;
     run->state = state;
-    run->attempts = run->lost = sqlite3_column_int(q, ATTEMPTS); // no order of it has left
+    run->attempts = run->lost = row->attempts; // no order of it has left
     run->fence = run->attempts;
     // A worker has it, and does not know, or another has replaced it in the turn that started it.
     if (run->attempts && (state == RUN_RUNNING || state == RUN_CANCELED))
         run->lost--;
-    run->due_least = run->due_most = wall_at(q, DUE, WALL_NONE);
+    run->due_least = run->due_most = row->due;
     run->made_us = 0;
     const struct known *known = run->task >= 0 ? &w->tasks[run->task] : NULL;
     if (known && is_occurrence(trigger) && is_pending(state) &&
@@ -72,48 +117,39 @@ static struct owed *learn_run(struct world *w, sqlite3_stmt *q)
 }
 
 // What an unheard request has made is known by its row only.
-static void learn_details(struct world *w, struct owed *run)
+static void learn_details(struct owed *run, const struct stored *row)
 {
-    sqlite3_stmt *q = ask(w, "SELECT r.payload, d.definition, r.retry_of FROM runs r"
-                             " LEFT JOIN revisions d ON d.id = r.revision_id WHERE r.id = ?1");
-    sqlite3_bind_int64(q, 1, run->id.value);
-    if (sqlite3_step(q) == SQLITE_ROW) {
-        const char *payload = (const char *)sqlite3_column_text(q, 0);
-        run->payload = payload ? atoi(payload + strlen("{\"n\":")) : 0;
-        run->retry_of.value = sqlite3_column_int64(q, 2);
-        for (int i = 0; i < w->spec_count; i++)
-            if (strcmp(w->specs[i].task->definition, (const char *)sqlite3_column_text(q, 1)) == 0)
-                run->spec = i;
-    }
-    sqlite3_finalize(q);
+    run->payload = row->payload;
+    run->retry_of = row->retry_of;
+    run->spec = row->spec;
 }
 
-static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q, bool at_end)
+static void check_run(struct world *w, struct owed *run, const struct stored *row, bool at_end)
 {
-    enum run_state state = (enum run_state)sqlite3_column_int(q, STATE);
+    enum run_state state = row->state;
     run->seen = true;
-    run->due_at = wall_at(q, DUE, WALL_NONE);
-    run->finished_at = wall_at(q, FINISHED, WALL_NONE);
+    run->due_at = row->due;
+    run->finished_at = row->finished;
     if (run->swept && is_pending(state) && !at_end)
         return;
     if (state != run->state)
         broken(w, run_state_is_final(run->state) ? "P10" : "P4", "run %s is %s, and should be %s",
                id_text(run->id), run_state_text(state), run_state_text(run->state));
-    if (sqlite3_column_int(q, ATTEMPTS) != run->attempts)
-        broken(w, "P9", "run %s counts %d attempts, and had %d", id_text(run->id),
-               sqlite3_column_int(q, ATTEMPTS), run->attempts);
-    if (sqlite3_column_int64(q, OLD) != run->retry_of.value)
+    if (row->attempts != run->attempts)
+        broken(w, "P9", "run %s counts %d attempts, and had %d", id_text(run->id), row->attempts,
+               run->attempts);
+    if (row->retry_of.value != run->retry_of.value)
         broken(w, "P10", "run %s does not say which one it repeats", id_text(run->id));
     if (run_state_is_final(state) != wall_is_set(run->finished_at))
         broken(w, "P21", "run %s is %s, and its end is %s", id_text(run->id), run_state_text(state),
                wall_is_set(run->finished_at) ? "set" : "not set");
-    bool says_why = sqlite3_column_bytes(q, REASON) > 0;
-    const char *reason = says_why ? (const char *)sqlite3_column_text(q, REASON) : "";
+    const char *reason = row->reason;
+    bool says_why = *reason;
     run->given_up = state == RUN_MISSED &&
                     (strstr(reason, "was edited before") || strstr(reason, "was deleted"));
     run->by_policy = run->by_policy || strstr(reason, "by its deadline");
     if (is_occurrence(run->trigger)) // an order does not tell which
-        run->trigger = (enum run_trigger)sqlite3_column_int(q, TRIGGER);
+        run->trigger = row->trigger;
     if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
         broken(w, "P1", "run %s is %s without a reason", id_text(run->id), run_state_text(state));
     if (is_pending(state) &&
@@ -122,28 +158,38 @@ static void check_run(struct world *w, struct owed *run, sqlite3_stmt *q, bool a
                id_text(run->id));
 }
 
+struct owed *audit_run(struct world *w, const struct stored *row, bool at_end)
+{
+    struct owed *run = owed_find(w, row->id);
+    if (!run) {
+        run = learn_run(w, row);
+        if (!is_occurrence(run->trigger))
+            learn_details(run, row);
+        else
+            w->verdict->figures.occurrences++;
+        policies_learned_as(w, run, row->deadline, row->priority);
+        if (run->state == RUN_RUNNING)
+            lease_learn(w, run);
+    }
+    if (run->cleared)
+        broken(w, "P20", "run %s was cleared, and is there", id_text(run->id));
+    check_run(w, run, row, at_end);
+    return run;
+}
+
 static void check_runs(struct world *w, bool at_end)
 {
     for (size_t i = 0; i < w->run_count; i++)
         w->runs[i].seen = false;
-    sqlite3_stmt *q = ask(w, all_runs);
+    sqlite3_stmt *q = ask(w, STORED_RUNS " ORDER BY r.id");
     while (sqlite3_step(q) == SQLITE_ROW) {
-        struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, ID)});
-        if (!run) {
-            run = learn_run(w, q);
-            if (!is_occurrence(run->trigger))
-                learn_details(w, run);
-            else
-                w->verdict->figures.occurrences++;
-            policies_learned(w, run);
-            if (run->state == RUN_RUNNING)
-                lease_learn(w, run);
-        }
-        check_run(w, run, q, at_end);
+        struct stored row;
+        stored_read(w, q, &row);
+        audit_run(w, &row, at_end);
     }
     sqlite3_finalize(q);
     for (size_t i = 0; i < w->run_count; i++)
-        if (!w->runs[i].seen)
+        if (!w->runs[i].seen && !w->runs[i].cleared)
             broken(w, "P4", "run %s is gone", id_text(w->runs[i].id));
     if (w->unheard)
         broken(w, "P4", "of a turn that was committed unheard, %d runs are not there", w->unheard);
@@ -430,6 +476,8 @@ static void check_attempts(struct world *w, bool at_end)
     while (sqlite3_step(q) == SQLITE_ROW) {
         const struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
         int count = sqlite3_column_int(q, 1), last = sqlite3_column_int(q, 3);
+        if (run && run->cleared)
+            broken(w, "P20", "run %s was cleared, and its attempts are there", id_text(run->id));
         if (!run || sqlite3_column_int(q, 2) != 1 || last != count || count > run->attempts)
             broken(w, "P9", "run %s has %d attempts up to number %d",
                    id_text((run_id){sqlite3_column_int64(q, 0)}), count, last);
@@ -493,6 +541,7 @@ void audit_count_finals(struct world *w, int64_t counts[RUN_STATE_COUNT])
     while (sqlite3_step(q) == SQLITE_ROW)
         counts[sqlite3_column_int(q, 0)] = sqlite3_column_int64(q, 1);
     sqlite3_finalize(q);
+    history_add_cleared(w, counts);
 }
 
 // What a turn sweeps before it answers is in the answer, and what it ends after that is not.
@@ -525,7 +574,7 @@ static void check_books(struct world *w, bool at_end)
     enum status status = reader_count_runs(reader, shown);
     reader_close(reader);
     for (size_t i = 0; i < w->run_count; i++)
-        counted[w->runs[i].state]++;
+        counted[w->runs[i].state] += !w->runs[i].cleared;
     if (status != STATUS_OK || memcmp(shown, counted, sizeof shown) != 0)
         broken(w, "P21", "the reader counts other runs than there are");
 }
@@ -554,6 +603,7 @@ static const struct check {
     {"P2 P4 P12", policies_audit},
     {"P4 P7", leases_audit},
     {"P1 P2 P18", check_waiting},
+    {"P20 P21", history_audit},
     {"P21", check_books},
     {"P19", check_integrity},
 };

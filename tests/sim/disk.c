@@ -55,6 +55,11 @@ FALLIBLE(drop_lease, (struct store * s, run_id run), (s, run))
 FALLIBLE(find_lease, (struct store * s, run_id run, struct lease_record *ret), (s, run, ret))
 FALLIBLE(release_run, (struct store * s, run_id run, int64_t fence), (s, run, fence))
 
+FALLIBLE(clear_history,
+         (struct store * s, const struct history_limits *limits, struct history_place *place,
+          size_t max, struct history_cleared *ret),
+         (s, limits, place, max, ret))
+
 static enum status commit(struct store *store)
 {
     bool lies = disk.fault == DISK_COMMIT_LIES;
@@ -94,7 +99,10 @@ void disk_take(struct world *w, struct store *store)
         disk.ours.find_lease = fallible_find_lease;
         disk.ours.release_run = fallible_release_run;
     }
+    if (w->history.on)
+        disk.ours.clear_history = fallible_clear_history;
     policies_watch(&disk.ours);
+    history_watch(w, &disk.ours);
     store->verbs = &disk.ours;
     disk_arm(DISK_WELL, 0);
     w->store = store;

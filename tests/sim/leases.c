@@ -31,6 +31,24 @@ static int queue_of(const struct world *w, const struct owed *run)
     return w->specs[run->spec].endpoint - ENDPOINTS;
 }
 
+int64_t queue_opens_us(const struct world *w, int spec)
+{
+    if (!goes_to_queue(w, spec))
+        return INT64_MIN;
+    int queue = w->specs[spec].endpoint - ENDPOINTS;
+    const struct rule *rule = &w->workers.rules[queue];
+    return rule->limit ? rate_opens_us(w, &w->workers.rates[queue], *rule) : INT64_MIN;
+}
+
+void queue_start_unseen(struct world *w, int spec)
+{
+    if (!goes_to_queue(w, spec))
+        return;
+    int queue = w->specs[spec].endpoint - ENDPOINTS;
+    if (w->workers.rules[queue].limit)
+        rate_start_unseen(w, &w->workers.rates[queue], w->workers.rules[queue]);
+}
+
 static int held_at(const struct world *w, int queue)
 {
     int count = 0;
@@ -206,7 +224,7 @@ static void count_word(struct world *w, struct owed *run, enum lease_word word,
 // What a row must be answered with; where it counts, the model has followed.
 static int judge(struct world *w, enum lease_word word, const struct lease_row *row)
 {
-    struct owed *run = owed_find(w, row->attempt.run);
+    struct owed *run = owed_shown(w, row->attempt.run);
     if (!run)
         return 404;
     if (!callback_comes_early(w, run, row->attempt.fence, word) &&
@@ -323,6 +341,8 @@ static struct owed *hand(struct world *w, const struct message *m, const json_t 
     lease.until_us = least_of(w->now_us + lease.length_us, lease.most_us);
     lease_begin(w, run, lease);
     check_lease(w, run, said);
+    if (w->workers.rules[queue].limit)
+        rate_start(w, &w->workers.rates[queue], w->workers.rules[queue], wall_of(w));
     int most = w->workers.limits[queue].max_running;
     if (most && held_at(w, queue) > most)
         broken(w, "P17", "%d runs of queue %d are under way, and %d may be", held_at(w, queue),

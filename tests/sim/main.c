@@ -193,6 +193,7 @@ static void print_figures(const struct figures *f, double seconds)
            "out\n",
            (unsigned long long)f->leases, (unsigned long long)f->callbacks,
            (unsigned long long)f->words, (unsigned long long)f->expired);
+    printf("history: %llu runs cleared\n", (unsigned long long)f->cleared);
     printf("faults:");
     for (size_t i = user_event_count; i < user_event_count + fault_event_count; i++)
         printf(" %s %llu", event_at(i)->name, (unsigned long long)f->events[i]);

@@ -18,6 +18,12 @@ struct owed *owed_find(struct world *w, run_id id)
     return place ? &w->runs[place - 1] : NULL;
 }
 
+struct owed *owed_shown(struct world *w, run_id id)
+{
+    struct owed *run = owed_find(w, id);
+    return run && !run->cleared ? run : NULL;
+}
+
 struct owed *owed_add(struct world *w, run_id id)
 {
     if (id.value <= 0 || owed_find(w, id))
@@ -429,7 +435,7 @@ static void took_create(struct world *w, struct message *m, bool heard)
 
 static void took_cancel(struct world *w, struct message *m, bool heard)
 {
-    struct owed *run = owed_find(w, m->run);
+    struct owed *run = owed_shown(w, m->run);
     if (run && run->swept && m->reply.status == STATUS_OK)
         return; // sooner than the sweep
     if (!run || run_state_is_final(run->state)) {
@@ -443,7 +449,7 @@ static void took_cancel(struct world *w, struct message *m, bool heard)
 
 static void took_retry(struct world *w, struct message *m, bool heard)
 {
-    struct owed *old = owed_find(w, m->run);
+    struct owed *old = owed_shown(w, m->run);
     if (old && old->swept && m->reply.status == STATUS_CONFLICT)
         return; // the sweep has not come to it yet
     enum status expected = !old                              ? STATUS_NOT_FOUND

@@ -109,9 +109,16 @@ void policies_learned(struct world *w, struct owed *run)
     sqlite3_stmt *q =
         ask_about(w, "SELECT deadline_at, priority FROM runs WHERE id = ?1", run->id.value);
     bool limited = sqlite3_column_type(q, 0) != SQLITE_NULL;
-    run->deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
-    run->priority = sqlite3_column_int(q, 1);
+    wall deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
+    int priority = sqlite3_column_int(q, 1);
     sqlite3_finalize(q);
+    policies_learned_as(w, run, deadline, priority);
+}
+
+void policies_learned_as(struct world *w, struct owed *run, wall deadline, int priority)
+{
+    run->deadline = deadline;
+    run->priority = priority;
     if (run->attempts == 0)
         return;
     // It was started in a turn that nobody has heard of.
@@ -120,6 +127,7 @@ void policies_learned(struct world *w, struct owed *run)
     run->alone = policy && policy->overlap != OVERLAP_ALLOW;
     if (policy && policy->rate.limit)
         rate_start_unseen(w, rate_log_of(w, run->task, policy), policy->rate);
+    queue_start_unseen(w, run->spec >= 0 || run->task < 0 ? run->spec : w->tasks[run->task].spec);
     now_live(w, run);
 }
 
@@ -276,11 +284,12 @@ int64_t policies_excuse(const struct world *w, const struct owed *run)
 {
     const struct policies *p = &w->policies;
     const struct policy *policy = policy_of_run(w, run);
-    int64_t excuse = INT64_MIN;
+    int64_t excuse = queue_opens_us(w, run->task >= 0 ? w->tasks[run->task].spec : run->spec);
     if (policy && policy->rate.limit) {
         int key = policy->rate_key >= 0 ? policy->rate_key : SHARED_KEYS + run->task;
         const struct rate_log *log = &p->rates[key];
-        excuse = rate_opens_us(w, log, policy->rate);
+        int64_t opens = rate_opens_us(w, log, policy->rate);
+        excuse = opens > excuse ? opens : excuse;
         excuse = log->edited_us > excuse ? log->edited_us : excuse;
     }
     if (run->trigger == TRIGGER_CATCH_UP && run->fence == 0 && p->catch_up_us > excuse)

@@ -93,6 +93,7 @@ void policies_defined(struct world *w, int task, int before, bool again);
 void policies_removed(struct world *w, int task);
 void policies_owed(struct world *w, struct owed *run, int spec);
 void policies_learned(struct world *w, struct owed *run); // from the store
+void policies_learned_as(struct world *w, struct owed *run, wall deadline, int priority);
 void policies_ordered(struct world *w, struct owed *run, const struct order *order);
 void policies_sent(struct world *w, struct owed *run, const struct order *order); // it arrives
 // Whether nothing may follow an attempt that did not succeed, for that it may have arrived.
@@ -125,6 +126,8 @@ void rate_start(struct world *w, struct rate_log *log, struct rule rule, wall at
 void rate_start_unseen(struct world *w, struct rate_log *log, struct rule rule);
 void rate_edit(struct world *w, struct rate_log *log, struct rule from, struct rule to);
 int64_t rate_opens_us(const struct world *w, const struct rate_log *log, struct rule rule);
+// The rule of a queue is another from this start on.
+void rate_configured(struct world *w, struct rate_log *log, struct rule from, struct rule to);
 void rates_step(struct world *w, int64_t step_us);
 void rates_restart(struct world *w);
 

@@ -104,6 +104,21 @@ void rate_edit(struct world *w, struct rate_log *log, struct rule from, struct r
         know(w, log, to, now);
 }
 
+// What started under the old rule counts as started under the new one, as far as the old one had to
+// remember it.
+void rate_configured(struct world *w, struct rate_log *log, struct rule from, struct rule to)
+{
+    int64_t since = wall_of(w).us - from.per_us, last = INT64_MIN;
+    for (int i = 0; i < log->rule_count; i++)
+        last = log->rules[i].last > last ? log->rules[i].last : last;
+    for (int i = 0; i < log->rule_count; i++)
+        since = log->rules[i].since > since ? log->rules[i].since : since;
+    for (size_t i = 0; i < log->count; i++)
+        log->starts[i].rule = to;
+    log->rule_count = log->rule_count ? 1 : 0;
+    log->rules[0] = (struct known_rule){to, since, last};
+}
+
 // Until when one rule holds back. One that is not its own holds only as long as it is in force.
 static int64_t opens_by(const struct rate_log *log, struct rule rule, bool own)
 {
@@ -127,33 +142,42 @@ int64_t rate_opens_us(const struct world *w, const struct rate_log *log, struct 
     return opens == INT64_MIN ? INT64_MIN : w->now_us + (opens - wall_of(w).us);
 }
 
-void rates_step(struct world *w, int64_t step_us)
+static void step(struct rate_log *log, int64_t step_us)
 {
-    for (int key = 0; key < RATE_KEYS; key++) {
-        struct rate_log *log = &w->policies.rates[key];
-        for (size_t i = 0; i < log->count; i++) {
-            log->starts[i].at += step_us;
-            if (log->starts[i].least != INT64_MIN)
-                log->starts[i].least += step_us;
-        }
-        for (int i = 0; i < log->rule_count; i++) {
-            log->rules[i].since += step_us;
-            log->rules[i].last += step_us;
-        }
+    for (size_t i = 0; i < log->count; i++) {
+        log->starts[i].at += step_us;
+        if (log->starts[i].least != INT64_MIN)
+            log->starts[i].least += step_us;
+    }
+    for (int i = 0; i < log->rule_count; i++) {
+        log->rules[i].since += step_us;
+        log->rules[i].last += step_us;
     }
 }
 
+void rates_step(struct world *w, int64_t step_us)
+{
+    for (int key = 0; key < RATE_KEYS; key++)
+        step(&w->policies.rates[key], step_us);
+    for (int i = 0; i < QUEUES; i++)
+        step(&w->workers.rates[i], step_us);
+}
+
 // The clock may have been set back while the server was down: no start lies in the future then.
+static void restart(struct rate_log *log, int64_t now)
+{
+    for (size_t i = 0; i < log->count; i++)
+        if (log->starts[i].least > now)
+            log->starts[i].least = now;
+    for (int i = 0; i < log->rule_count; i++)
+        if (log->rules[i].since > now)
+            log->rules[i].since = log->rules[i].last = now;
+}
+
 void rates_restart(struct world *w)
 {
-    int64_t now = wall_of(w).us;
-    for (int key = 0; key < RATE_KEYS; key++) {
-        struct rate_log *log = &w->policies.rates[key];
-        for (size_t i = 0; i < log->count; i++)
-            if (log->starts[i].least > now)
-                log->starts[i].least = now;
-        for (int i = 0; i < log->rule_count; i++)
-            if (log->rules[i].since > now)
-                log->rules[i].since = log->rules[i].last = now;
-    }
+    for (int key = 0; key < RATE_KEYS; key++)
+        restart(&w->policies.rates[key], wall_of(w).us);
+    for (int i = 0; i < QUEUES; i++)
+        restart(&w->workers.rates[i], wall_of(w).us);
 }

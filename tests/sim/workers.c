@@ -18,6 +18,38 @@ static bool odds(struct random *chance, int in_hundred)
 
 // --- a life, and its definitions ---
 
+static void set_rate(struct world *w, int queue)
+{
+    static const struct rule rules[] = {{1, 10 * SECOND}, {2, MINUTE}, {1, 5 * MINUTE},
+                                        {5, 10 * MINUTE}, {20, HOUR},  {2, 2 * HOUR}};
+    struct workers *workers = &w->workers;
+    struct rule rule = rules[random_below(&workers->writing, sizeof rules / sizeof *rules)];
+    workers->rules[queue] = rule;
+    workers->limits[queue].rate = (struct rate_rule){rule.limit, rule.per_us};
+}
+
+// Chance of its own, so that lives without are what they were.
+static void choose_rates(struct world *w)
+{
+    struct workers *workers = &w->workers;
+    random_seed(&workers->writing, w->settings.seed * 41 + 13);
+    bool some = odds(&workers->writing, 45);
+    for (int i = 0; i < QUEUES; i++)
+        if (odds(&workers->writing, 65) && some)
+            set_rate(w, i);
+}
+
+void workers_configured(struct world *w)
+{
+    for (int i = 0; i < QUEUES && w->start_count; i++) {
+        struct rule from = w->workers.rules[i];
+        if (!from.limit || !odds(&w->workers.writing, 60))
+            continue;
+        set_rate(w, i);
+        rate_configured(w, &w->workers.rates[i], from, w->workers.rules[i]);
+    }
+}
+
 void workers_choose(struct world *w)
 {
     static const int most[] = {0, 0, 1, 3};
@@ -32,6 +64,7 @@ void workers_choose(struct world *w)
         return;
     w->options.queues = workers->limits;
     w->options.queue_count = QUEUES;
+    choose_rates(w);
 }
 
 void workers_draw(struct world *w, struct spec *spec)
@@ -69,6 +102,8 @@ void workers_done(struct world *w)
     free(w->workers.polls);
     free(w->workers.leased);
     free(w->workers.deeds);
+    for (int i = 0; i < QUEUES; i++)
+        free(w->workers.rates[i].starts);
 }
 
 // --- what a worker is going to say ---

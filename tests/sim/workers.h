@@ -54,7 +54,10 @@ struct workers {
     size_t leased_count, leased_room;
     struct deed *deeds;
     size_t deed_count, deed_room;
-    int64_t full_us[QUEUES]; // max_running has left no room
+    int64_t full_us[QUEUES];   // max_running has left no room
+    struct rule rules[QUEUES]; // of the configuration; limit 0: none
+    struct random writing;     // of it
+    struct rate_log rates[QUEUES];
     int64_t boot, booted_us; // the machine's start
     bool start_failed;       // the store may know more of leases than the model
     int64_t turned_us;       // the latest turn
@@ -62,6 +65,7 @@ struct workers {
 
 // workers.c
 void workers_choose(struct world *w);                  // for a life
+void workers_configured(struct world *w);              // anew, at a start
 void workers_draw(struct world *w, struct spec *spec); // whether it goes to a queue
 void workers_spare(const struct world *w, struct spec *spec);
 int64_t workers_next(const struct world *w); // steady; INT64_MAX: never
@@ -94,4 +98,7 @@ void leases_mark(struct world *w);
 void leases_crash(struct world *w, bool dies); // the polls are gone
 void leases_recovered(struct world *w);
 void leases_audit(struct world *w, bool at_end);
+// Until when the rate of the queue that a definition goes to holds back, steady.
+int64_t queue_opens_us(const struct world *w, int spec);
+void queue_start_unseen(struct world *w, int spec);
 bool goes_to_queue(const struct world *w, int spec);

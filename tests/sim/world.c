@@ -169,6 +169,7 @@ static void start_server(struct world *w)
     wall now = wall_of(w);
     w->options.wall_minus_steady_us = now.us - steady_of_server(w);
     w->options.boot = w->workers.boot;
+    workers_configured(w);
     if (scheduler_new(&w->options, store, now, &w->scheduler) != STATUS_OK) {
         if (!disk_failed())
             broken(w, "P18", "the scheduler does not start");
@@ -180,6 +181,7 @@ static void start_server(struct world *w)
         return;
     }
     disk_arm(DISK_WELL, 0);
+    history_started(w);
     w->starts[w->start_count] = now;
     w->start_ids[w->start_count++] = begin.last_run;
     w->highest = now.us > w->highest.us ? now : w->highest;
@@ -281,6 +283,7 @@ static void turn(struct world *w)
     w->armed = DISK_WELL;
     model_mark_full(w);
     policies_turn(w);
+    history_turn(w);
     leases_turn(w, asked, count);
     wall now = wall_of(w);
     tell_clock(w);
@@ -313,8 +316,13 @@ static void turn(struct world *w)
     if (failed)
         policies_turn(w); // the rest was undone
     w->lost_may_be_new = w->lost_may_be_new || (failed && disk_committed());
+    bool idle = !count && !out.orders;
     int orders = hand_orders(w, out.orders, !dies);
     leases_answer(w, out.replies, orders, !failed, !dies);
+    if (!failed || disk_committed())
+        history_wrote(w, idle, !failed);
+    else
+        history_turn(w); // undone
     free_reports(asked, count);
     free_chain(out.replies);
     free_chain(out.attempts);
@@ -459,6 +467,7 @@ static void choose_options(struct world *w, struct random *chance)
     w->options.journal_bytes = random_below(chance, 2) ? 64 << 20 : 2000;
     policies_choose(w, chance);
     workers_choose(w);
+    history_choose(w);
 }
 
 static void begin(struct world *w)
@@ -546,6 +555,7 @@ static void done(struct world *w)
     map_done(&w->by_id);
     policies_done(w);
     workers_done(w);
+    history_done();
     free(w->runs);
     free(w->tries);
     free(w->effects);

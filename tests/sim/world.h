@@ -7,9 +7,9 @@
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
  * calls, callbacks.c what those say later; users.c, faults.c and workers.c are the tables of what
- * happens; model.c, flights.c and leases.c know what was promised; audit.c holds that against what
- * is stored. A new kind of event is a row in users.c, faults.c or workers.c, a new check a row in
- * audit.c.
+ * happens; model.c, flights.c, leases.c and history.c know what was promised; audit.c holds that
+ * against what is stored. A new kind of event is a row in users.c, faults.c or workers.c, a new
+ * check a row in audit.c.
  */
 #pragma once
 
@@ -37,6 +37,7 @@
 #define LINE_TEXT 200
 #define LINES_KEPT 60
 
+#include "sim/history.h"
 #include "sim/policies.h"
 #include "sim/workers.h"
 
@@ -108,8 +109,27 @@ struct owed { // a run
     bool sent_once;   // it has arrived, and must not again
     bool end_unknown; // what came of its last attempt cannot be known, and nothing may follow
     bool by_policy;   // ended by overlap or its deadline
+    bool cleared;     // from the history
     bool swept;       // canceled with all that was pending: where that is much, some turns later
 };
+
+struct stored { // a run's row
+    run_id id, retry_of;
+    int task; // -1: a one-off
+    int spec; // where nothing is known of the run: its definition
+    int generation, attempts, priority, payload;
+    enum run_state state;
+    enum run_trigger trigger;
+    wall nominal, due, finished, deadline;
+    char reason[300];
+};
+
+// Rows for stored_read.
+#define STORED_RUNS                                                                         \
+    "SELECT r.id, t.name, r.generation, r.state, r.trigger, r.attempts, r.scheduled_for,"   \
+    " r.due_at, r.finished_at, r.reason, r.retry_of, r.deadline_at, r.priority, r.payload," \
+    " d.definition FROM runs r LEFT JOIN tasks t ON t.id = r.task_id"                       \
+    " LEFT JOIN revisions d ON d.id = r.revision_id"
 
 struct creation { // a request for runs, kept so that it can be repeated
     int key;      // 0: none
@@ -197,6 +217,7 @@ struct figures {
     uint64_t disk[DISK_FAULT_COUNT];
     uint64_t by_policy[RUN_STATE_COUNT];        // ended by overlap or a deadline
     uint64_t leases, callbacks, words, expired; // words that counted
+    uint64_t cleared;
 };
 
 struct verdict_of_life {
@@ -271,6 +292,7 @@ struct world {
 
     struct policies policies;
     struct workers workers;
+    struct history_known history;
 
     double jitter_low, jitter_high; // where in the allowed range waits lay
     int jitter_count;
@@ -323,6 +345,7 @@ void check_replies(struct world *w, struct message **asked, size_t count, const 
 
 // model.c
 struct owed *owed_find(struct world *w, run_id id);
+struct owed *owed_shown(struct world *w, run_id id); // NULL where it was cleared, too
 struct owed *owed_add(struct world *w, run_id id);
 void model_message(struct world *w, struct message *m, bool heard);
 int task_of(const char *name); // -1: none
@@ -349,6 +372,9 @@ bool is_pending(enum run_state state);
 
 // audit.c
 void audit(struct world *w, bool at_end);
+void stored_read(struct world *w, sqlite3_stmt *q, struct stored *ret);
+// One row against what is known of its run; of what is not known yet it is the first that is heard.
+struct owed *audit_run(struct world *w, const struct stored *row, bool at_end);
 void audit_count_finals(struct world *w, int64_t counts[RUN_STATE_COUNT]);
 // The figures the server shows, against what is stored.
 void audit_metrics(struct world *w, const char *text, const int64_t finals[RUN_STATE_COUNT]);

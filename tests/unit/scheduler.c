@@ -121,6 +121,26 @@ TEST(a_canceled_run_that_is_under_way_is_aborted_and_stays_canceled)
     end_world();
 }
 
+TEST(a_canceled_run_is_in_history_until_its_attempt_is_reported)
+{
+    struct scheduler_options wanted = scheduler_defaults;
+    wanted.history_age_us = SECOND;
+    begin_world_with(&wanted);
+    run_id run = ask(NULL, "{" HOOK "}", WALL_NONE);
+    ask(NULL, "{" HOOK "}", wall_plus(now, DAY)); // the newest, which stays for itself
+    cancel(run);
+    for (int i = 0; i < 2; i++) {
+        now = wall_plus(now, 11 * MINUTE);
+        turn(NULL);
+        CHECK_INT(RUN_CANCELED, state_of(run));
+    }
+    report(ATTEMPT_SUCCEEDED);
+    now = wall_plus(now, 11 * MINUTE);
+    turn(NULL);
+    CHECK_INT(0, count(RUN_CANCELED));
+    end_world();
+}
+
 TEST(one_idempotency_key_makes_one_run)
 {
     begin_narrow_world();
