@@ -281,12 +281,23 @@ def afterwards(house: House) -> None:
     house.check_books()
 
 
+def until_struck(house: House, strike: Strike) -> None:
+    """A busy machine may come too late for the run that is due soon, and sets no timer for it: then for another."""
+
+    def struck() -> bool:
+        if not house.calls.struck:
+            house.create(http_task(house.receiver.url("/closed")), delay="300ms")
+        return house.calls.struck
+
+    wait_for(struck, f"{strike.call} fails", pause=0.5)
+
+
 def once(house: House, strike: Strike) -> None:
     assert house.server.process is not None
     before = descriptors(house.server.process.pid)
     with house.calls.failing(strike):
         house.load()
-        wait_for(lambda: house.calls.struck, f"{strike.call} fails")
+        until_struck(house, strike)
         house.all_done()
     afterwards(house)
     house.check_closed(before)
@@ -297,7 +308,7 @@ def forever(house: House, strike: Strike, calm: bool = True) -> None:
     house.patience = 1.0
     with house.calls.failing(strike):
         house.load()
-        wait_for(lambda: house.calls.struck, f"{strike.call} fails")
+        until_struck(house, strike)
         if calm:
             house.check_calm()
         assert house.server.running, "it ended"
