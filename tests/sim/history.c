@@ -55,7 +55,7 @@ struct ended { // a run, in the order in which they go
     run_id run;
     wall finished;
     bool behind;    // the round has passed it
-    bool must_stay; // for now
+    bool must_stay; // in this step: something still needs it
     bool may_stay;
     bool goes;
 };
