@@ -83,7 +83,11 @@ static bool take_signals(struct house *h)
 static bool open_store(struct house *h)
 {
     char why[512];
-    if (store_open_sqlite(h->config.store, &h->store, why, sizeof why) != STATUS_OK)
+    enum status status =
+        h->config.clock.stands
+            ? store_open_sqlite_unsynced(h->config.store, &h->store, why, sizeof why)
+            : store_open_sqlite(h->config.store, &h->store, why, sizeof why);
+    if (status != STATUS_OK)
         return complain("%s", why);
     return true;
 }
