@@ -1,6 +1,7 @@
 """When the server is not fit for work it says so, and why; and what it cannot keep it does not promise."""
 
 import resource
+import socket
 import sqlite3
 import subprocess
 import time
@@ -77,6 +78,36 @@ def test_runs_that_wait_for_room_at_their_endpoint_are_no_lag_of_the_server(serv
     receiver.release()
     receiver.script("/slow", Answer())
     wait_for(lambda: waiting_for_endpoint(server) == 0, "it has caught up", within=40)
+
+
+PORTS = 66  # with 64 attempts under way at each, more than the server may have under way in all (4096)
+EACH = 64
+
+
+def test_runs_that_nothing_keeps_but_the_server_itself_are_its_lag(server: Server) -> None:
+    """More is due than the server may have under way: what could start at its endpoint and does not is late."""
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=2 * EACH) for _ in range(PORTS)]  # nobody answers
+    try:
+        urls = [f"http://127.0.0.1:{one.getsockname()[1]}/" for one in listeners]
+        runs = [{**http_task(url), "timeout": "5m"} for _ in range(EACH) for url in urls]
+        answer = server.api.post("/v1/runs/batch", json=runs)
+        assert answer.status_code == 201, answer.text
+
+        def late() -> httpx.Response | None:
+            answer = server.api.get("/ready")
+            return answer if answer.status_code == 503 else None
+
+        ready = wait_for(late, "what is due has waited for more than 10 s", within=60, pause=0.2)
+        checks = ready.json()["checks"]
+        lag = checks.pop("lag")
+        assert (lag["ok"], lag["detail"]) == (False, "runs have been due for more than 10 s")
+        assert lag["lag_ms"] > 10_000
+        assert all(check["ok"] for check in checks.values()), "and nothing else is wrong"
+        assert int(ready.headers["retry-after"]) >= 1
+    finally:
+        for one in listeners:
+            one.close()
+    wait_for(lambda: server.api.get("/ready").status_code == 200, "it has caught up", within=60)
 
 
 def waiting_for_endpoint(server: Server) -> float:
