@@ -65,7 +65,8 @@ class Punctual:
     A call that fails is made again where that cannot do harm: where nothing was sent, where the server asked
     for it (429), and, of the calls whose repetition does nothing more, also where no answer came or the
     answer was 502, 503 or 504. These are all calls but `lease`, `rollback_task` without a revision,
-    `test_clock(advance=...)`, and edits with `if_match` or `if_none_match`. Calls that create carry an Idempotency-Key, kept over all tries.
+    `test_clock(advance=...)`, and edits with `if_match` or `if_none_match`. Calls that create carry an
+    Idempotency-Key, kept over all tries.
 
     Every method raises an ApiError with the server's words where it refuses, and ConnectionFailed where no
     answer came.
