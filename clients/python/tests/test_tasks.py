@@ -66,6 +66,13 @@ def test_an_edit_with_an_old_revision_is_stale(client: Punctual) -> None:
     assert client.patch_task("a", {"timeout": None}, if_match="*").definition == SILENT
 
 
+def test_a_revision_may_be_said_as_an_etag_has_it(client: Punctual) -> None:
+    client.put_task("a", SILENT)
+    assert client.put_task("a", {**SILENT, "timeout": "1m"}, if_match='"1"').revision == 2
+    with pytest.raises(ValueError, match="a revision such as 3"):
+        client.put_task("a", SILENT, if_match="latest")
+
+
 def test_a_task_that_must_be_new_is_refused_where_it_is_not(client: Punctual) -> None:
     client.put_task("a", SILENT, if_none_match=True)
     with pytest.raises(Stale):
