@@ -55,7 +55,7 @@ def lower_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_of(name: str, headers: Mapping[str, str], body: bytes) -> Run:
-    """The run that a delivery is about; `headers` in lower case. Raises PayloadInvalid for what is no JSON."""
+    """The run that a delivery is about; `headers` in lower case. Raises PayloadInvalid."""
     try:
         payload = json.loads(body) if body.strip() else None
     except (ValueError, RecursionError) as trouble:
@@ -74,9 +74,7 @@ def run_of(name: str, headers: Mapping[str, str], body: bytes) -> Run:
 def succeeded(value: Any, run: Run) -> Answer:
     """The answer of a function that has returned. The work is done, also where the value is no JSON."""
     try:
-        body = json.dumps(
-            value, default=_plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        ).encode()
+        body = _encode(value).encode()
     except (TypeError, ValueError, RecursionError) as trouble:
         log.error(
             "what %s returned is recorded as null, for it cannot be written as JSON: %s", _title(run), trouble

@@ -160,7 +160,7 @@ async def _awaited(answer: Awaitable[Any]) -> Any:
 
 
 def _signature_of(function: Callable[..., Any], title: str) -> inspect.Signature:
-    """With annotations as objects; where one is not found all stay texts, which matters for a payload only."""
+    """With annotations as objects. Where one is not found all stay texts: for a run that does not matter."""
     try:
         return inspect.signature(function, eval_str=True)
     except NameError:

@@ -54,8 +54,8 @@ class Tasks:
     `url` and `api_key` say where the server is (else PUNCTUAL_URL and PUNCTUAL_API_KEY), `app_url` where the
     server reaches this app (else APP_URL), with the path under which a proxy shows it. `secret` is what signs
     the deliveries, one or several while it is rotated (else PUNCTUAL_SIGNING_SECRET, several with blanks
-    between them). `path` is where in the app the tasks are. `apply=False`: the tasks are applied by somebody else,
-    such as `tasks.apply_now()` in a deployment. The environment is read when a value is first needed.
+    between them). `path` is where in the app the tasks are. `apply=False`: the tasks are applied by somebody
+    else, such as `tasks.apply_now()` in a deployment. The environment is read when a value is first needed.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Tasks:
         return decorate
 
     def definitions(self) -> dict[str, dict[str, Any]]:
-        """The definitions by name, as they are applied. Raises ConfigurationMissing where APP_URL is missing."""
+        """The definitions by name, as they are applied. Raises ConfigurationMissing without an app_url."""
         if not len(self._declared):
             return {}
         base = self._base_url()
@@ -376,7 +376,7 @@ class TaskFunction(Generic[P, R]):
         priority: int | None = None,
         idempotency_key: str | None = None,
     ) -> models.Run:
-        """Asks the server for a run: now, after `delay` or at `run_at`. When it returns, the run is on the disk.
+        """Asks the server for a run: now, after `delay` or at `run_at`. It is on the disk when this returns.
 
         The payload may be a pydantic model; where the function's annotation asks for another one this raises
         PayloadInvalid. The same `idempotency_key` again gives the same run. Raises PunctualError.
