@@ -1,4 +1,4 @@
-"""A FastAPI app and the server, both real: deliveries, outcomes, applying at the start, numbers of an attempt."""
+"""A FastAPI app and the server, both real: deliveries, outcomes, applying at the start, what a run costs."""
 
 import base64
 import json

@@ -353,6 +353,7 @@ class TaskFunction(Generic[P, R]):
         self._function = function
         self._declared = declared
         self._tasks = tasks
+        self.__name__ = declared.name  # for tools that ask any function; update_wrapper has the true one
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
