@@ -43,7 +43,7 @@ enum {
     DEFINITION
 };
 
-static int spec_by_text(const struct world *w, const char *definition)
+int spec_by_text(const struct world *w, const char *definition)
 {
     int found = -1;
     for (int i = 0; i < w->spec_count && definition; i++)
@@ -117,8 +117,10 @@ static struct owed *learn_run(struct world *w, const struct stored *row)
 }
 
 // What an unheard request has made is known by its row only.
-static void learn_details(struct owed *run, const struct stored *row)
+static void learn_details(struct world *w, struct owed *run, const struct stored *row)
 {
+    const struct owed *old = owed_find(w, row->retry_of);
+    run->notice = old ? old->notice : 0;
     run->payload = row->payload;
     run->retry_of = row->retry_of;
     run->spec = row->spec;
@@ -147,7 +149,8 @@ static void check_run(struct world *w, struct owed *run, const struct stored *ro
     bool says_why = *reason;
     run->given_up = state == RUN_MISSED &&
                     (strstr(reason, "was edited before") || strstr(reason, "was deleted"));
-    run->by_policy = run->by_policy || strstr(reason, "by its deadline");
+    run->by_policy = run->by_policy || strstr(reason, "by its deadline") ||
+                     strstr(reason, "no check-in came within");
     if (is_occurrence(run->trigger)) // an order does not tell which
         run->trigger = row->trigger;
     if ((state == RUN_MISSED || state == RUN_SKIPPED || state == RUN_FAILED) && !says_why)
@@ -164,7 +167,7 @@ struct owed *audit_run(struct world *w, const struct stored *row, bool at_end)
     if (!run) {
         run = learn_run(w, row);
         if (!is_occurrence(run->trigger))
-            learn_details(run, row);
+            learn_details(w, run, row);
         else
             w->verdict->figures.occurrences++;
         policies_learned_as(w, run, row->deadline, row->priority);
@@ -425,7 +428,9 @@ static void check_span(struct world *w, const struct span *span)
     const struct spec *spec = &w->specs[span->spec];
     struct instants list;
     size_t count, at = 0;
-    wall ahead = wall_plus(span->until, w->options.claim_ahead_us);
+    // Jobs that check in early have made their run.
+    int64_t ahead_us = spec->monitor ? MINUTE : w->options.claim_ahead_us;
+    wall ahead = wall_plus(span->until, ahead_us);
     oracle_list(spec->when, spec->when_count, span->from, ahead, &list);
     struct owed **runs = runs_of_span(w, span, &count);
     for (size_t i = 0; i < list.count; i++) {
