@@ -451,7 +451,8 @@ static void send_notice(struct scheduler *s, wall now, struct task *task, struct
 
 // --- sending ---
 
-// Of those named, who want to be told of here no more are left out. False where nobody is left.
+// Of those named, who want nobody told any more are left out; what failed while a task named this
+// webhook is told here, also when it names another one since. False where nobody is left.
 static bool leave_out_strangers(struct scheduler *s, struct group *group, struct known_task **ret)
 {
     struct webhook *webhook = &group->webhook;
@@ -461,8 +462,7 @@ static bool leave_out_strangers(struct scheduler *s, struct group *group, struct
         enum status status = known_task_by_id(&s->known, named->task, &ret[kept]);
         if (status != STATUS_NOT_FOUND && !went_well(s, status))
             return false;
-        if (status == STATUS_OK && !ret[kept]->record.deleted && ret[kept]->task->notify.url &&
-            strcmp(ret[kept]->task->notify.url, webhook->url) == 0) {
+        if (status == STATUS_OK && !ret[kept]->record.deleted && ret[kept]->task->notify.url) {
             group->named[kept++] = *named;
             continue;
         }

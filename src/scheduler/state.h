@@ -241,6 +241,11 @@ bool catching_up_is_full(const struct scheduler *s);
 // A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
 // what it cost, in occurrences.
 int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
+// Some of what is left of one task's.
+void work_off_backlog(struct scheduler *s, wall now, int64_t task);
+// Records what a monitor has come to expect by now. A check-in comes before its turn plans, and may
+// be about an occurrence that came due meanwhile.
+void plan_monitor(struct scheduler *s, wall now, const struct known_task *known);
 // An edit of the schedule or a delete: what of the task was due by now and has no record yet is
 // missed.
 enum status give_up_backlog(struct scheduler *s, wall now, const struct task_record *before,

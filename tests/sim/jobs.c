@@ -229,7 +229,7 @@ static struct owed *newest(struct world *w, int task, enum run_state state)
         if (run->task == task && run->state == state && (!found || run->id.value > found->id.value))
             found = run;
     }
-    return found;
+    return found && found->flying ? NULL : found; // the server has started it
 }
 
 static struct owed *find_open(struct world *w, int task, bool starts)
@@ -241,13 +241,27 @@ static struct owed *find_open(struct world *w, int task, bool starts)
     return running ? running : waiting;
 }
 
-static bool is_recorded(const struct world *w, int task, wall nominal)
+// While the task was paused, a moment ahead of its time.
+static bool is_skipped(struct world *w, int task, wall nominal)
+{
+    char text[200];
+    snprintf(text, sizeof text,
+             "SELECT count(*) FROM runs r JOIN tasks t ON t.id = r.task_id WHERE t.name = 't%d'"
+             " AND r.generation = %d AND r.state = %d AND r.scheduled_for = ?1",
+             task, w->tasks[task].generation, RUN_SKIPPED);
+    sqlite3_stmt *q = ask_about(w, text, nominal.us);
+    bool skipped = sqlite3_column_int(q, 0) > 0;
+    sqlite3_finalize(q);
+    return skipped;
+}
+
+static bool is_recorded(struct world *w, int task, wall nominal)
 {
     for (size_t i = 0; i < w->run_count; i++)
         if (w->runs[i].task == task && w->runs[i].generation == w->tasks[task].generation &&
             w->runs[i].nominal.us == nominal.us)
             return true;
-    return false;
+    return is_skipped(w, task, nominal);
 }
 
 // The occurrence to come that a check-in now may be about: at most a minute ahead, and no more than
@@ -335,7 +349,8 @@ static enum status refusal(const struct world *w, int task, const struct message
         return STATUS_OK;
     if (!named)
         return STATUS_NOT_FOUND;
-    return named->task != task || run_state_is_final(named->state) ? STATUS_CONFLICT : STATUS_OK;
+    bool open = !run_state_is_final(named->state) && !named->flying;
+    return named->task == task && open ? STATUS_OK : STATUS_CONFLICT;
 }
 
 void took_checkin(struct world *w, struct message *m, bool heard)

@@ -328,7 +328,8 @@ static void has_moved(struct told_task *t)
 {
     for (size_t i = 0; i < t->count; i++)
         t->troubles[i].moved = true;
-    if (t->count && t->believed != FAILING)
+    // What has joined the other webhook's next notice is told there.
+    if (t->count || (t->well && t->believed == FAILING))
         t->believed = PERHAPS_FAILING;
 }
 
@@ -681,8 +682,13 @@ static wall troubles_due(const struct world *w, const struct told_task *t)
     const struct trouble *first = wish ? first_trouble(t) : NULL;
     if (!first)
         return WALL_NEVER;
-    wall failed = rested(w->notices.webhooks[wish->webhook].failed_at, t->most_us);
-    return later(first->since, later(failed, rested(t->rested_from, t->most_us)));
+    const struct told_webhook *webhook = &w->notices.webhooks[wish->webhook];
+    bool recovered = (t->well || t->unsure) && t->believed != NOT_FAILING;
+    wall due = later(first->since, rested(t->rested_from, t->most_us));
+    due = later(due, rested(webhook->failed_at, t->most_us));
+    if (recovered) // then they are told with that
+        due = later(due, later(t->well_since, rested(webhook->recovered_at, t->most_us)));
+    return due;
 }
 
 static wall recovery_due(const struct world *w, const struct told_task *t)
@@ -732,7 +738,7 @@ void notices_turn(struct world *w)
     wall now = wall_of(w);
     forget_from(0);
     heard.committed = 0;
-    for (int i = 0; i < TASKS && w->notices.on; i++) {
+    for (int i = 0; i < TASKS && w->notices.on && w->scheduler; i++) {
         const struct told_task *t = &w->notices.tasks[i];
         wall a = troubles_due(w, t), b = recovery_due(w, t), due = a.us < b.us ? a : b;
         int64_t late = now.us - due.us;

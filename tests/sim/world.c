@@ -183,10 +183,10 @@ static void start_server(struct world *w)
         return;
     }
     disk_arm(DISK_WELL, 0);
-    notices_wrote(w);
     history_started(w);
     w->starts[w->start_count] = now;
     w->start_ids[w->start_count++] = begin.last_run;
+    notices_wrote(w);
     w->highest = now.us > w->highest.us ? now : w->highest;
     w->stopping = false;
     w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
