@@ -226,7 +226,8 @@ static enum status find_expected(struct scheduler *s, wall now, const struct kno
     enum status status = find_open(s, known, m->checkin.status, ret);
     if (status != STATUS_NOT_FOUND)
         return status;
-    if (monitor_is_early(known->task, now, &coming)) {
+    if (monitor_is_early(known->task, now, &coming) &&
+        is_still_to_come(s, known->record.id, coming.nominal)) {
         status = add_monitor_run(s, now, known, &coming, ret);
         if (status != STATUS_CONFLICT)
             return status; // the conflict: that occurrence has been answered already

@@ -288,6 +288,19 @@ static bool find_due(struct scheduler *s, wall now, const struct known_task *kno
     return found;
 }
 
+bool is_still_to_come(struct scheduler *s, int64_t task, wall nominal)
+{
+    struct cursor rows[TASK_SCHEDULES_MAX];
+    size_t count;
+    if (!went_well(s,
+                   store_load_cursors_of_task(s->store, task, TASK_SCHEDULES_MAX, rows, &count)))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].next_at.us == nominal.us)
+            return true;
+    return false;
+}
+
 void plan_monitor(struct scheduler *s, wall now, const struct known_task *known)
 {
     struct cursor cursor;

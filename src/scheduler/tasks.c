@@ -105,6 +105,7 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
     if (status == STATUS_OK)
         limits_changed(s, now, record->id, before, task);
     overlap_ended(s, record->id); // held runs are judged by the new rule
+    note_edit(s, record->id);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
@@ -185,6 +186,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
     if (status == STATUS_OK)
         status = cancel_pending_runs(s, now, record->id, false, "its task was deleted");
     limits_forget(&s->limits, record->id);
+    note_edit(s, record->id);
     count_no_more(&s->metrics, record->id);
     event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);

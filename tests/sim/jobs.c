@@ -283,7 +283,8 @@ static bool is_early(const struct world *w, int task, wall *ret)
     if (count == 2 && (found[1].us - found[0].us) / 2 < early)
         early = (found[1].us - found[0].us) / 2;
     *ret = found[0];
-    return found[0].us - now.us <= early;
+    wall from = w->spans[w->tasks[task].span].from; // the clock may have been set back behind it
+    return found[0].us - now.us <= early && found[0].us > from.us;
 }
 
 static struct owed *find_expected(struct world *w, const struct message *m, bool *ret_own)

@@ -271,6 +271,7 @@ static void went_wrong(struct world *w, struct told_task *t, const struct told *
     t->troubles[t->count++] = (struct trouble){
         .run = told->run, .missed = told->state == RUN_MISSED, .since = wall_of(w)};
     t->well = t->unsure = false;
+    trace(w, "%s of t%d is to be told of", id_text(told->run), (int)(t - w->notices.tasks));
     w->verdict->figures.troubles++;
 }
 
@@ -339,6 +340,9 @@ static void was_defined(struct world *w, struct told_task *t, int spec)
     t->alive = true;
     t->spec = spec;
     const struct wish_to_know *wish = wish_of(w, t);
+    if (wish)
+        trace(w, "t%d tells webhook %d of %u, at most every %lld s", (int)(t - w->notices.tasks),
+              wish->webhook, wish->kinds, (long long)(wish->cooldown_us / SECOND));
     if (old && (!wish || wish->webhook != old->webhook))
         leave(w, t, old);
     if (!wish)
@@ -461,7 +465,8 @@ static void read_notice(struct world *w, struct notice_read *notice)
         (int64_t)notice->count != number_in(notice->said, "task_count") ||
         (int64_t)notice->recovered != number_in(notice->said, "recovered") ||
         (well == (int64_t)notice->count) != json_is_true(json_object_get(notice->said, "well")))
-        broken(w, NAME, "a notice counts otherwise than its tasks do");
+        broken(w, NAME, "a notice counts otherwise than its tasks do: %.300s",
+               notice_of(w, &w->runs[w->run_count - 1]));
     const char *right = notice->recovered == notice->count ? "tasks.recovered"
                         : failed                           ? "tasks.failing"
                                                            : "tasks.missed";
@@ -603,7 +608,7 @@ static void owe_notice(struct world *w, const struct told *told, int spec)
     run->notice = notices->body_count;
     if (told->due_at.us != run->due_least.us)
         broken(w, NAME, "a notice is not due at once");
-    trace(w, "notice %s: %.120s", id_text(run->id), told->text);
+    trace(w, "notice %s: %s", id_text(run->id), told->text);
     w->verdict->figures.notices++;
 }
 

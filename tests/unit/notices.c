@@ -483,6 +483,26 @@ TEST(a_task_that_is_deleted_before_its_webhook_is_told_is_left_out)
     end_world();
 }
 
+TEST(what_failed_is_told_though_its_task_names_another_webhook_since)
+{
+    begin_world();
+    put_tasks(0, 2);
+    run_tasks(0, 1, ATTEMPT_FAILED);
+    check_told("task.failing", "t000");
+    run_tasks(1, 2, ATTEMPT_FAILED); // waits for the webhook
+    put("t001", "{" ONCE ",\"notify\":{\"url\":\"http://127.0.0.3:9/alerts/others\"}}");
+    pass(15 * MINUTE);
+    json_t *body = take_notice(ATTEMPT_SUCCEEDED);
+    check_text(body, "task", "t001");
+    CHECK_INT(1, number(body, "count"));
+    json_decref(body);
+    run_tasks(1, 2, ATTEMPT_SUCCEEDED);
+    check_told("task.recovered", "t001");
+    pass(DAY);
+    CHECK_INT(0, notice_count);
+    end_world();
+}
+
 static void ask_tasks(int many)
 {
     for (int i = 0; i < many;) {
