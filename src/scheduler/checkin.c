@@ -201,7 +201,7 @@ static enum status newest_open(struct scheduler *s, int64_t task, enum run_state
 {
     enum status status = store_newest_open(s->store, task, state, ret);
     return status == STATUS_OK && map_get(&s->flights, (uint64_t)ret->value) ? STATUS_NOT_FOUND
-                                                                            : status;
+                                                                             : status;
 }
 
 // The newest run that waits for this: an end belongs to what has started, a start to what has not.

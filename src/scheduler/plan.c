@@ -278,8 +278,8 @@ static bool find_due(struct scheduler *s, wall now, const struct known_task *kno
                                                               TASK_SCHEDULES_MAX, rows, &count)))
         return false;
     for (size_t i = 0; i < count; i++) {
-        bool due = rows[i].next_at.us <= now.us &&
-                   (size_t)rows[i].schedule < known->task->schedule_count;
+        bool due =
+            rows[i].next_at.us <= now.us && (size_t)rows[i].schedule < known->task->schedule_count;
         if (!due || (found && rows[i].next_at.us >= ret->next_at.us))
             continue;
         *ret = rows[i];
@@ -292,8 +292,7 @@ bool is_still_to_come(struct scheduler *s, int64_t task, wall nominal)
 {
     struct cursor rows[TASK_SCHEDULES_MAX];
     size_t count;
-    if (!went_well(s,
-                   store_load_cursors_of_task(s->store, task, TASK_SCHEDULES_MAX, rows, &count)))
+    if (!went_well(s, store_load_cursors_of_task(s->store, task, TASK_SCHEDULES_MAX, rows, &count)))
         return false;
     for (size_t i = 0; i < count; i++)
         if (rows[i].next_at.us == nominal.us)

@@ -5,8 +5,10 @@
 
 #include "base/memory.h"
 #include "sim/world.h"
+#include "store/audit.h"
 #include "store/reader.h"
 
+#define AUDITED_AFTER_US (5 * SECOND)
 #define BEHIND_US (10 * SECOND) // found later than this, an occurrence fell into an outage
 
 static sqlite3_stmt *ask(struct world *w, const char *text)
@@ -584,6 +586,35 @@ static void check_books(struct world *w, bool at_end)
         broken(w, "P21", "the reader counts other runs than there are");
 }
 
+// The server's own auditor agrees. It judges by the wall clock, so not where that was set back.
+static void check_auditor(struct world *w, bool at_end)
+{
+    struct reader *reader;
+    char why[200];
+    if (!at_end || w->stepped_back)
+        return;
+    if (reader_open_sqlite(w->path, &reader, why, sizeof why) != STATUS_OK)
+        broken(w, "P21", "the store cannot be read: %s", why);
+    struct audit_options wanted = {.from = w->starts[0],
+                                   .to = wall_plus(wall_of(w), -AUDITED_AFTER_US),
+                                   .count_most = INT64_MAX};
+    struct audit *audit = audit_new(reader, &wanted);
+    enum status status;
+    do
+        status = audit_step(audit);
+    while (status == STATUS_OK);
+    const struct difference *d = audit_difference(audit, 0);
+    char words[500] = "";
+    if (d)
+        snprintf(words, sizeof words, "%s of %s at %s: %s", difference_kind_text(d->kind), d->task,
+                 moment_text(d->at), d->detail);
+    w->verdict->figures.audited += (uint64_t)audit_totals(audit)->occurrences;
+    audit_free(audit);
+    reader_close(reader);
+    if (status != STATUS_END || *words)
+        broken(w, "auditor", "the auditor finds %s", *words ? words : "that it cannot go on");
+}
+
 static void check_integrity(struct world *w, bool at_end)
 {
     if (!at_end)
@@ -610,6 +641,7 @@ static const struct check {
     {"P1 P2 P18", check_waiting},
     {"P20 P21", history_audit},
     {"P21", check_books},
+    {"auditor", check_auditor},
     {"P19", check_integrity},
 };
 

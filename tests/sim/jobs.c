@@ -205,8 +205,9 @@ static void ping_early(struct world *w, struct random *chance)
     wall now = wall_of(w);
     oracle_list(spec->when, spec->when_count, now, wall_plus(now, 3 * HOUR), &list);
     if (list.count) {
-        struct ping ping = {
-            .task = task, .status = (enum checkin_status)random_below(chance, 3), .duration_us = -1};
+        struct ping ping = {.task = task,
+                            .status = (enum checkin_status)random_below(chance, 3),
+                            .duration_us = -1};
         int64_t in_us = list.items[0].at.us - now.us - random_below(chance, 80 * SECOND);
         say(w, ping, in_us > 0 ? in_us : 0);
     }
@@ -234,8 +235,7 @@ static struct owed *newest(struct world *w, int task, enum run_state state)
 
 static struct owed *find_open(struct world *w, int task, bool starts)
 {
-    struct owed *running = newest(w, task, RUN_RUNNING),
-                *waiting = newest(w, task, RUN_SCHEDULED);
+    struct owed *running = newest(w, task, RUN_RUNNING), *waiting = newest(w, task, RUN_SCHEDULED);
     if (starts)
         return waiting ? waiting : running;
     return running ? running : waiting;

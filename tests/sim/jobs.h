@@ -33,7 +33,7 @@ struct jobs {
     size_t running_count, running_room;
 };
 
-void jobs_choose(struct world *w);                                           // for a life
+void jobs_choose(struct world *w);                                          // for a life
 bool jobs_draw(struct world *w, struct spec *spec, const struct spec *old); // whether it is one
 int64_t jobs_next(const struct world *w); // steady; INT64_MAX: never
 void jobs_work(struct world *w);
@@ -42,6 +42,6 @@ void jobs_done(struct world *w);
 bool is_monitor(const struct world *w, int task); // as its newest definition says
 
 void took_checkin(struct world *w, struct message *m, bool heard);
-void jobs_reap(struct world *w);               // what has run for too long ends in the very turn
-void jobs_paused(struct world *w, int task);   // what is waited for is skipped
+void jobs_reap(struct world *w);             // what has run for too long ends in the very turn
+void jobs_paused(struct world *w, int task); // what is waited for is skipped
 void job_missed(struct world *w, const struct owed *run, const char *reason);

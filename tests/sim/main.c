@@ -197,7 +197,8 @@ static void print_figures(const struct figures *f, double seconds)
            (unsigned long long)f->leases, (unsigned long long)f->callbacks,
            (unsigned long long)f->words, (unsigned long long)f->expired);
     printf("history: %llu runs cleared\n", (unsigned long long)f->cleared);
-    printf("notices: %llu, which tell of %llu runs of %llu that failed or were missed and are to be told of\n",
+    printf("notices: %llu, which tell of %llu runs of %llu that failed or were missed and are to "
+           "be told of\n",
            (unsigned long long)f->notices, (unsigned long long)f->told,
            (unsigned long long)f->troubles);
     printf("check-ins: %llu that counted, %llu runs that none came for\n",

@@ -28,14 +28,13 @@ static void make_webhook(struct world *w, int n)
     struct told_webhook *webhook = &w->notices.webhooks[n];
     *webhook = (struct told_webhook){
         .spec = w->spec_count++, .failed_at = WALL_NONE, .recovered_at = WALL_NONE};
-    *spec = (struct spec){.max_attempts = ATTEMPTS,
-                          .initial_us = 5 * SECOND,
-                          .max_us = HOUR,
-                          .timeout_us = 30 * SECOND,
-                          .endpoint = (int)random_below(&w->notices.chance, ENDPOINTS),
-                          .policy = {.priority = PRIORITY_PLAIN,
-                                     .catch_up = CATCH_UP_LATEST,
-                                     .catch_up_max = 100}};
+    *spec = (struct spec){
+        .max_attempts = ATTEMPTS,
+        .initial_us = 5 * SECOND,
+        .max_us = HOUR,
+        .timeout_us = 30 * SECOND,
+        .endpoint = (int)random_below(&w->notices.chance, ENDPOINTS),
+        .policy = {.priority = PRIORITY_PLAIN, .catch_up = CATCH_UP_LATEST, .catch_up_max = 100}};
     snprintf(text, sizeof text, format, spec->endpoint + 1, n, ATTEMPTS);
     spec->text = memory_text(text);
     if (task_decode_text(NULL, text, strlen(text), &spec->task) != STATUS_OK)
@@ -66,12 +65,11 @@ void notices_draw(struct world *w, struct spec *spec, const struct spec *old)
         spec->notify = old->notify;
         return;
     }
-    spec->notify = (struct wish_to_know){.on = odds(chance, 75),
-                                         .webhook = odds(chance, 60)
-                                                        ? 0
-                                                        : (int)random_below(chance, WEBHOOKS),
-                                         .kinds = kinds[random_below(chance, 6)],
-                                         .cooldown_us = cooldowns[random_below(chance, 5)]};
+    spec->notify =
+        (struct wish_to_know){.on = odds(chance, 75),
+                              .webhook = odds(chance, 60) ? 0 : (int)random_below(chance, WEBHOOKS),
+                              .kinds = kinds[random_below(chance, 6)],
+                              .cooldown_us = cooldowns[random_below(chance, 5)]};
 }
 
 void notices_write(const struct world *w, const struct wish_to_know *wish, char *text, size_t size)
@@ -80,12 +78,13 @@ void notices_write(const struct world *w, const struct wish_to_know *wish, char 
     if (!wish->on)
         return;
     int n = wish->webhook, endpoint = w->specs[w->notices.webhooks[n].spec].endpoint;
-    snprintf(text, size,
-             ",\"notify\":{\"url\":\"http://10.0.0.%d/tell/%d\",\"cooldown\":\"PT%dS\",\"on\":[%s%s%s]}",
-             endpoint + 1, n, (int)(wish->cooldown_us / SECOND),
-             wish->kinds & TELL_FAILED ? "\"failed\"" : "",
-             wish->kinds & TELL_MISSED ? &",\"missed\""[!(wish->kinds & TELL_FAILED)] : "",
-             wish->kinds & TELL_RECOVERED ? ",\"recovered\"" : "");
+    snprintf(
+        text, size,
+        ",\"notify\":{\"url\":\"http://10.0.0.%d/tell/%d\",\"cooldown\":\"PT%dS\",\"on\":[%s%s%s]}",
+        endpoint + 1, n, (int)(wish->cooldown_us / SECOND),
+        wish->kinds & TELL_FAILED ? "\"failed\"" : "",
+        wish->kinds & TELL_MISSED ? &",\"missed\""[!(wish->kinds & TELL_FAILED)] : "",
+        wish->kinds & TELL_RECOVERED ? ",\"recovered\"" : "");
 }
 
 // --- what is written, heard at the store ---
@@ -460,7 +459,8 @@ static void read_notice(struct world *w, struct notice_read *notice)
         missed += notice->entries[i].missed;
         well += notice->entries[i].well;
     }
-    if (failed != number_in(notice->said, "failed") || missed != number_in(notice->said, "missed") ||
+    if (failed != number_in(notice->said, "failed") ||
+        missed != number_in(notice->said, "missed") ||
         failed + missed != number_in(notice->said, "count") ||
         (int64_t)notice->count != number_in(notice->said, "task_count") ||
         (int64_t)notice->recovered != number_in(notice->said, "recovered") ||
@@ -499,9 +499,8 @@ static void check_rest(struct world *w, const struct notice_read *notice)
     wall now = notice->now, failed = webhook->failed_at, recovered = webhook->recovered_at;
     bool may_fail = notice->recovered < notice->count &&
                     (!wall_is_set(failed) || failed.us > now.us || now.us - failed.us >= least);
-    bool may_recover =
-        notice->recovered &&
-        (!wall_is_set(recovered) || recovered.us > now.us || now.us - recovered.us >= least);
+    bool may_recover = notice->recovered && (!wall_is_set(recovered) || recovered.us > now.us ||
+                                             now.us - recovered.us >= least);
     if (!may_fail && !may_recover)
         broken(w, NAME, "webhook %d is told again within the cool-down of %lld s", notice->webhook,
                (long long)(least / SECOND));
@@ -680,7 +679,8 @@ static bool recovery_waits(const struct world *w, const struct told_task *t)
     return wish && wish->kinds & TELL_RECOVERED && t->well && !t->unsure && t->believed == FAILING;
 }
 
-// When its webhook must be told of a task's troubles, or of its recovery; WALL_NEVER: nothing waits.
+// When its webhook must be told of a task's troubles, or of its recovery; WALL_NEVER: nothing
+// waits.
 static wall troubles_due(const struct world *w, const struct told_task *t)
 {
     const struct wish_to_know *wish = wish_of(w, t);
@@ -701,7 +701,8 @@ static wall recovery_due(const struct world *w, const struct told_task *t)
     const struct wish_to_know *wish = wish_of(w, t);
     if (!recovery_waits(w, t))
         return WALL_NEVER;
-    return later(t->well_since, rested(w->notices.webhooks[wish->webhook].recovered_at, t->most_us));
+    return later(t->well_since,
+                 rested(w->notices.webhooks[wish->webhook].recovered_at, t->most_us));
 }
 
 static void check_complete(struct world *w, const struct notice_read *notice)
@@ -713,8 +714,8 @@ static void check_complete(struct world *w, const struct notice_read *notice)
             continue;
         bool joined = first_trouble(t) && rested(t->rested_from, t->most_us).us <= notice->now.us;
         if (joined || recovery_waits(w, t))
-            broken(w, NAME, "webhook %d is told, and not of t%d, which waits for that", wish->webhook,
-                   i);
+            broken(w, NAME, "webhook %d is told, and not of t%d, which waits for that",
+                   wish->webhook, i);
     }
 }
 
@@ -725,8 +726,8 @@ static void check_told(struct world *w)
     for (int i = 0; i < TASKS; i++) {
         const struct told_task *t = &w->notices.tasks[i];
         if (troubles_due(w, t).us <= now.us)
-            broken(w, NAME, "%s of t%d is to be told, and is not",
-                   id_text(first_trouble(t)->run), i);
+            broken(w, NAME, "%s of t%d is to be told, and is not", id_text(first_trouble(t)->run),
+                   i);
         if (recovery_due(w, t).us <= now.us)
             broken(w, NAME, "t%d has recovered, and nobody is told", i);
         for (size_t n = 0; n < t->count; n++)

@@ -50,12 +50,12 @@ struct told_task { // what is to be told of a task
     int success_start; // that was heard by this start of the server
     wall well_since;
     enum { NOT_FAILING, FAILING, PERHAPS_FAILING } believed; // by its webhook
-    wall rested_from;         // it was told of, or edited; WALL_NONE: never
+    wall rested_from;          // it was told of, or edited; WALL_NONE: never
     int64_t least_us, most_us; // its cool-downs since
 };
 
 struct told_webhook {
-    int spec; // of the notices
+    int spec;                     // of the notices
     wall failed_at, recovered_at; // when it was last told; WALL_NONE: never
     bool strangers;               // a task that named it has gone since
     int64_t least_us;             // the cool-downs of these
@@ -76,7 +76,7 @@ void notices_draw(struct world *w, struct spec *spec, const struct spec *old);
 // The field of a definition, after a comma.
 void notices_write(const struct world *w, const struct wish_to_know *wish, char *text, size_t size);
 void notices_watch(struct world *w, struct store_verbs *verbs);
-void notices_turn(struct world *w);           // begins: what was due has been told in time
-void notices_wrote(struct world *w);          // what has been committed
+void notices_turn(struct world *w);  // begins: what was due has been told in time
+void notices_wrote(struct world *w); // what has been committed
 const char *notice_of(const struct world *w, const struct owed *run); // NULL: it is none
 void notices_end(struct world *w);

@@ -225,9 +225,9 @@ struct figures {
     uint64_t disk[DISK_FAULT_COUNT];
     uint64_t by_policy[RUN_STATE_COUNT];        // ended by overlap or a deadline
     uint64_t leases, callbacks, words, expired; // words that counted
-    uint64_t cleared;
-    uint64_t troubles, told, notices; // runs that were to be told of, and those that were
-    uint64_t checkins, unpinged;      // that counted; runs that none came for
+    uint64_t cleared, audited;                  // occurrences, by the auditor
+    uint64_t troubles, told, notices;           // runs that were to be told of, and those that were
+    uint64_t checkins, unpinged;                // that counted; runs that none came for
 };
 
 struct verdict_of_life {

@@ -20,8 +20,8 @@ static struct {
         run_id run;
         int starts; // so many runs had been started in the turn
         bool made, started;
-        bool own;   // for no occurrence: somebody has checked in
-        bool known; // a check-in has told of it
+        bool own;             // for no occurrence: somebody has checked in
+        bool known;           // a check-in has told of it
         enum run_state state; // it was ended as
         char reason[240];
         // made:
