@@ -185,9 +185,12 @@ void work_off_backlog(struct scheduler *s, wall now, int64_t task)
 {
     struct backlog first;
     size_t count = 0;
-    if (went_well(s, store_load_backlogs(s->store, task - 1, 1, &first, &count)) && count &&
-        first.task == task && !catching_up_is_full(s))
-        visit(s, now, &first, STEPS_A_TURN);
+    for (int left = STEPS_A_TURN; left > 0 && !s->broken && !catching_up_is_full(s);) {
+        if (!went_well(s, store_load_backlogs(s->store, task - 1, 1, &first, &count)) || !count ||
+            first.task != task)
+            return;
+        left -= visit(s, now, &first, left);
+    }
 }
 
 // The tasks take turns.

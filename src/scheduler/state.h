@@ -241,7 +241,7 @@ bool catching_up_is_full(const struct scheduler *s);
 // A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
 // what it cost, in occurrences.
 int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
-// Some of what is left of one task's.
+// As much of one task's as a turn works off.
 void work_off_backlog(struct scheduler *s, wall now, int64_t task);
 // Records what a monitor has come to expect by now. A check-in comes before its turn plans, and may
 // be about an occurrence that came due meanwhile.

@@ -199,8 +199,8 @@ TEST(a_check_in_before_its_turn_has_planned_is_that_of_the_occurrence)
         {MONITOR, HOUR - SECOND, 0, SECOND + 1, TRIGGER_SCHEDULE, 0},
         {MONITOR, HOUR - SECOND, 0, MINUTE, TRIGGER_CATCH_UP, 0},
         {MONITOR, 30 * MINUTE, 33 * MINUTE, 0, TRIGGER_CATCH_UP, 0},
-        {"{\"schedule\":{\"every\":\"1m\"},\"monitor\":{}}", SECOND, 30 * MINUTE, 0,
-         TRIGGER_CATCH_UP, 29},
+        {"{\"schedule\":{\"every\":\"1m\"},\"monitor\":{}}", SECOND, 300 * MINUTE, 0,
+         TRIGGER_CATCH_UP, 299},
         {"{\"schedule\":[{\"every\":\"1h\"},{\"every\":\"59m59s\"}],\"monitor\":{}}", 30 * MINUTE,
          31 * MINUTE, 0, TRIGGER_CATCH_UP, 1},
     };
