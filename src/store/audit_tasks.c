@@ -147,13 +147,19 @@ static bool is_known(const struct life *life, wall t)
     return false;
 }
 
+// The job of a monitor is not held back by a pause of its task.
+static bool is_held(const struct span *span)
+{
+    return span->paused && !(span->task && span->task->target.kind == TARGET_MONITOR);
+}
+
 static bool started_in_pause(const struct life *life, wall t)
 {
     for (size_t i = 0; i < life->count && wall_is_set(t); i++) {
         const struct span *span = &life->spans[i];
         // Where an edit follows the pause at once, the pause began before this span.
         bool since_long = i > 0 && span[-1].paused;
-        if (span->paused && t.us > span->from.us + (since_long ? 0 : AFTER_PAUSE_US) &&
+        if (is_held(span) && t.us > span->from.us + (since_long ? 0 : AFTER_PAUSE_US) &&
             t.us < span->to.us)
             return true;
     }

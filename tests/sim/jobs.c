@@ -19,7 +19,7 @@ static bool odds(struct random *chance, int in_hundred)
 void jobs_choose(struct world *w)
 {
     random_seed(&w->jobs.chance, w->settings.seed * 47 + 19);
-    w->jobs.on = odds(&w->jobs.chance, 35);
+    w->jobs.on = odds(&w->jobs.chance, 30);
 }
 
 bool jobs_draw(struct world *w, struct spec *spec, const struct spec *old)

@@ -45,7 +45,7 @@ void notices_choose(struct world *w)
 {
     struct notices *notices = &w->notices;
     random_seed(&notices->chance, w->settings.seed * 43 + 17);
-    notices->on = odds(&notices->chance, 40);
+    notices->on = odds(&notices->chance, 35);
     for (int i = 0; i < TASKS; i++)
         notices->tasks[i] = (struct told_task){.well = true, .rested_from = WALL_NONE};
     for (int i = 0; i < WEBHOOKS && notices->on; i++)

@@ -110,6 +110,26 @@ TEST(whatever_does_not_fit_is_found)
     test_row = "";
 }
 
+TEST(a_job_that_runs_elsewhere_may_have_started_in_a_pause)
+{
+    begin_world();
+    put("m", "{\"schedule\":{\"every\":\"1h\"},\"monitor\":{}}");
+    pass(50 * MINUTE);
+    tell(MESSAGE_PAUSE, "m");
+    pass(9 * MINUTE);
+    tell(MESSAGE_RESUME, "m");
+    pass(2 * MINUTE);
+    struct message *m = message_new(MESSAGE_CHECKIN);
+    m->name = memory_text("m");
+    m->checkin.duration_us = 5 * MINUTE;
+    turn(m);
+    CHECK_INT(STATUS_OK, m->reply.status);
+    message_free(m);
+    pass(MINUTE);
+    check_audit(NULL, 0);
+    end_world();
+}
+
 TEST(what_is_still_to_be_recorded_is_pending_and_no_difference)
 {
     begin_world();
