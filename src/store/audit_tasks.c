@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "core/target.h"
 #include "core/upcoming.h"
 #include "store/audit_parts.h"
 
@@ -147,19 +148,13 @@ static bool is_known(const struct life *life, wall t)
     return false;
 }
 
-// The job of a monitor is not held back by a pause of its task.
-static bool is_held(const struct span *span)
-{
-    return span->paused && !(span->task && span->task->target.kind == TARGET_MONITOR);
-}
-
 static bool started_in_pause(const struct life *life, wall t)
 {
     for (size_t i = 0; i < life->count && wall_is_set(t); i++) {
         const struct span *span = &life->spans[i];
         // Where an edit follows the pause at once, the pause began before this span.
         bool since_long = i > 0 && span[-1].paused;
-        if (is_held(span) && t.us > span->from.us + (since_long ? 0 : AFTER_PAUSE_US) &&
+        if (span->paused && t.us > span->from.us + (since_long ? 0 : AFTER_PAUSE_US) &&
             t.us < span->to.us)
             return true;
     }
@@ -232,7 +227,9 @@ static void check_recorded(struct audit *a, const struct life *life, const struc
         run_id_format(before->run, other);
         audit_found(a, &doubled, "the occurrence has a run already: %s", other);
     }
-    if (started_in_pause(life, r->started_at))
+    // A job that runs elsewhere is not held back by a pause of its task.
+    bool monitor = r->lane == target_lane(&(struct target){.kind = TARGET_MONITOR});
+    if (!monitor && started_in_pause(life, r->started_at))
         audit_found(a, &paused, "it started while its task was paused");
 }
 
