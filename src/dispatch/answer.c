@@ -90,6 +90,9 @@ static void take_outcome(struct answer *answer, const char *value, size_t size)
     bool retry = size == 5 && strncasecmp(value, "retry", size) == 0;
     answer->attempt->explained = failed || retry;
     answer->attempt->final = failed;
+    // Its words are looked for in the whole body, however little of that is recorded.
+    if (answer->attempt->explained && answer->body.kept.limit < JSON_MAX)
+        answer->body.kept.limit = JSON_MAX;
 }
 
 // RFC 9112, 6.3: where the body ends must be said in one way and as a number, or the answer may be
@@ -205,6 +208,7 @@ void answer_judge(struct answer *answer, struct efforts *efforts, struct effort 
         .body = buffer_string(&answer->body.kept),
         .body_size = answer->body.kept.size,
         .body_cut = capture_is_cut(&answer->body),
+        .explained = answer->attempt->explained,
         .duration_us = answer->attempt->response_time_us,
     };
     effort_judge(efforts, effort, &response);
