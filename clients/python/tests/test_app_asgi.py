@@ -249,12 +249,14 @@ def test_outcomes_without_an_event_loop(caplog: pytest.LogCaptureFixture) -> Non
 
     for after, seconds in ((b'"1m30s"', "90"), (b"0.2", "1"), (b"null", None), (b"-5", None)):
         answer = handled(tasks, "later", after)
-        assert (answer.status, dict(answer.headers).get("retry-after")) == (429, seconds)
+        assert (answer.status, dict(answer.headers).get("retry-after")) == (503, seconds)
+        assert dict(answer.headers)["punctual-outcome"] == "retry"
     assert "makes no sense" in caplog.text
     answer = handled(tasks, "never")
     assert (answer.status, json.loads(answer.body)["detail"]) == (422, "no use")
-    assert "does not know that run run_0000000000001 has failed for good" in caplog.text
-    assert handled(tasks, "broken").status == 500
+    assert dict(answer.headers)["punctual-outcome"] == "failed"
+    answer = handled(tasks, "broken")
+    assert (answer.status, dict(answer.headers)["punctual-outcome"]) == (500, "retry")
     assert "LookupError: empty" in caplog.text
 
 

@@ -117,7 +117,8 @@ def test_enqueue_from_a_thread(world: World) -> None:
 def test_retry_waits_as_long_as_it_asks(world: World) -> None:
     run = world.run("not-yet")
     first, second = run["attempts"]
-    assert (first["outcome"], first["status"], second["outcome"]) == ("failed", 429, "succeeded")
+    assert (first["outcome"], first["status"], second["outcome"]) == ("failed", 503, "succeeded")
+    assert first["error"] == "answered 503 Service Unavailable: the bank is busy"
     # The policy says 100 ms; the two seconds begin when the answer is recorded, after it started.
     assert instant(second["started_at"]) - instant(first["started_at"]) >= 2
     assert json.loads(first["response"])["detail"] == "the bank is busy"
@@ -127,7 +128,10 @@ def test_retry_waits_as_long_as_it_asks(world: World) -> None:
 def test_fail_is_final(world: World, task: str) -> None:
     run = world.run(task)
     assert (run["state"], run["attempt_count"]) == ("failed", 1)
-    assert run["reason"] == "given up for good: there is no such customer"
+    (attempt,) = run["attempts"]
+    assert (attempt["outcome"], attempt["status"]) == ("failed", 422)
+    assert attempt["error"] == "answered 422 Unprocessable Content: there is no such customer"
+    assert run["reason"] == f"given up for good: {attempt['error']}"
     assert len(world.executed(task, run["id"])) == 1
     assert get_task(world.server, task)["paused"] is None
 
@@ -143,6 +147,8 @@ def test_an_exception_is_retried_and_logged_with_its_traceback(world: World) -> 
     assert [row["status"] for row in run["attempts"]] == [500, 500, 500]
     answer = json.loads(run["attempts"][0]["response"])
     assert (answer["title"], answer["detail"]) == ("LookupError", "the price list is empty")
+    words = "answered 500 Internal Server Error: the price list is empty"
+    assert run["reason"] == f"out of attempts (3 of 3): {words}"
     assert len(world.executed("broken", run["id"])) == 3
     assert f"task broken, run {run['id']}, attempt 3 has failed" in world.app.log
     assert 'raise LookupError("the price list is empty")' in world.app.log
@@ -154,6 +160,20 @@ def test_a_payload_that_does_not_validate_fails_for_good_and_executes_nothing(wo
     assert "/day" in run["reason"]
     assert "/customers/0" in run["reason"]
     assert world.executed("nightly-invoices", run["id"]) == []
+
+
+def test_what_a_function_raises_does_not_make_the_app_look_down(
+    server_factory: Factory, tmp_path: Path
+) -> None:
+    """A single 500 or 503 without a word would close the way to the app for half a minute."""
+    server = server_factory(config="breaker: {failures: 1}\n")
+    with ExitStack() as stack:
+        world = start_app(stack, server, tmp_path)
+        wait_for(lambda: has_tasks(server), "the app has applied its tasks")
+        endpoint = f'punctual_endpoint_open{{endpoint="{world.app.url}"}} 1'
+        for task, attempts in (("broken", 3), ("not-yet", 2), ("hopeless", 1)):
+            assert world.run(task)["attempt_count"] == attempts
+            assert endpoint not in server.api.get("/metrics").text
 
 
 # --- deliveries that are none ---
@@ -194,6 +214,7 @@ def refused(answer: httpx.Response, status: int) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
+    assert answer.headers.get("punctual-outcome") == ("failed" if status == 422 else None)
     assert answer.extensions["executed"] == 0
 
 

@@ -83,7 +83,8 @@ def test_the_example_of_outcomes(server: Server, written: Callable[[str, str], P
         charged = run_of(server, "charge", payload={"customer": 1})
         assert (charged["result"], charged["attempt_count"]) == ("charged", 2)
         failed = run_of(server, "charge", payload={"customer": 0})
-        assert (failed["reason"], failed["attempt_count"]) == ("given up for good: there is no customer 0", 1)
+        words = "given up for good: answered 422 Unprocessable Content: there is no customer 0"
+        assert (failed["reason"], failed["attempt_count"]) == (words, 1)
 
 
 def test_the_example_that_verifies_notices(server: Server, written: Callable[[str, str], Path]) -> None:

@@ -254,7 +254,6 @@ def test_the_definitions_of_an_app() -> None:
     assert tasks.definitions() == {
         "nightly": {
             "http": {"method": "POST", "url": "https://app.example.com/api/jobs/nightly"},
-            "completion": "callback",
             "schedule": {"cron": "@daily"},
         }
     }

@@ -2,13 +2,15 @@
 
     came to                     answer              what the server makes of it
     a value                     200, as JSON        the run has succeeded, the value is its result
-    Retry(after=...)            429, Retry-After    the attempt failed, the next one not before that
-    Fail, payload invalid       422                 failed for good (tasks.py tells it by a call back)
+    Retry(after=...)            503, Retry-After    the attempt failed, the next one not before that
+    Fail, payload invalid       422                 failed for good
     any other exception         500                 the attempt failed, tried again by the task's policy
     no such task here           404                 as above: perhaps this replica is an older one
     no genuine signature        401                 as above; nothing was executed
 
-429 and not 503 for Retry, because ten answers of 503 in a row count as an endpoint that is down.
+What a function has raised is explained by the header Punctual-Outcome, failed or retry: the server then
+goes by that and not by the status, shows the problem's detail as the error, and does not take the app to be
+down, however many fail in a row.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ BODY_MOST = 1 << 20
 """Larger deliveries are refused: the server sends at most 256 KiB."""
 
 _DETAIL_MOST = 2000
+
+_FAILED = ("punctual-outcome", "failed")
+_RETRY = ("punctual-outcome", "retry")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,19 +97,21 @@ def failed(trouble: Exception, run: Run) -> Answer:
     """The answer of a function that has raised. Logged here: an unexpected exception with its traceback."""
     if isinstance(trouble, PayloadInvalid):
         log.error("%s was not executed: %s", _title(run), trouble)
-        return problem(422, "The payload does not validate", str(trouble), errors=trouble.errors)
+        return problem(
+            422, "The payload does not validate", str(trouble), errors=trouble.errors, headers=[_FAILED]
+        )
     if isinstance(trouble, Fail):
         log.error("%s has failed for good: %s", _title(run), trouble)
-        return problem(422, "Failed for good", str(trouble))
+        return problem(422, "Failed for good", _words(trouble), headers=[_FAILED])
     if isinstance(trouble, Retry):
         return _to_be_tried_again(trouble, run)
     log.error("%s has failed", _title(run), exc_info=trouble)
-    return problem(500, type(trouble).__name__, str(trouble))
+    return problem(500, type(trouble).__name__, _words(trouble), headers=[_RETRY])
 
 
 def _to_be_tried_again(trouble: Retry, run: Run) -> Answer:
     """Retry-After has whole seconds: a shorter wait becomes one."""
-    headers: list[tuple[str, str]] = []
+    headers = [_RETRY]
     try:
         if trouble.after is not None:
             duration_text(trouble.after)
@@ -114,7 +121,7 @@ def _to_be_tried_again(trouble: Retry, run: Run) -> Answer:
             "%s: the task's policy says when, for Retry(after=...) makes no sense: %s", _title(run), wrong
         )
     log.warning("%s asks to be tried again: %r", _title(run), trouble)
-    return problem(429, "To be tried again", str(trouble), headers=headers)
+    return problem(503, "To be tried again", str(trouble), headers=headers)
 
 
 def problem(
@@ -131,6 +138,11 @@ def problem(
         document["errors"] = [dict(error) for error in errors[:20]]
     body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
     return Answer(status, body, (("content-type", "application/problem+json"), *headers))
+
+
+def _words(trouble: Exception) -> str:
+    """Never empty: the server shows them."""
+    return str(trouble) or type(trouble).__name__
 
 
 def _title(run: Run) -> str:

@@ -29,7 +29,7 @@ from punctual.errors import NotFound, PunctualError
 from punctual.policies import Fail
 from punctual.registry import Declarations, Declared, Run, Schedule, TaskOptions, declare, definition_of
 from punctual.signature import SignatureInvalid, secrets_of, verify_with
-from punctual.visibility import current_measure, measuring
+from punctual.visibility import measuring
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ERROR_BYTES = 4000  # of an attempt's error
 _APPLY_TIMEOUT_S = 10.0
 
 
@@ -136,9 +135,7 @@ class Tasks:
         return {task.name: definition_of(task, self._target(task, base)) for task in self._declared}
 
     def _target(self, task: Declared, base: str) -> dict[str, Any]:
-        """With call backs allowed, as only one of those can say that a run has failed for good."""
-        url = f"{base}{self.path}/{task.name}"
-        return {"http": {"method": "POST", "url": url}, "completion": "callback"}
+        return {"http": {"method": "POST", "url": f"{base}{self.path}/{task.name}"}}
 
     # --- settings ---
 
@@ -277,9 +274,6 @@ class Tasks:
             if invalid is not None:
                 raise invalid
             return delivery.succeeded(await task.handler.call(run), run)
-        except Fail as trouble:
-            await self._give_up(run, trouble)
-            return delivery.failed(trouble, run)
         except Exception as trouble:
             return delivery.failed(trouble, run)
 
@@ -303,9 +297,6 @@ class Tasks:
             if invalid is not None:
                 raise invalid
             return delivery.succeeded(task.handler.call_here(run), run)
-        except Fail as trouble:
-            self._give_up_now(run, trouble)
-            return delivery.failed(trouble, run)
         except Exception as trouble:
             return delivery.failed(trouble, run)
 
@@ -332,25 +323,6 @@ class Tasks:
             return task, delivery.run_of(name, found, body), None
         except Fail as trouble:
             return task, delivery.run_of(name, found, b""), trouble
-
-    def _last_word(self, trouble: Fail) -> dict[str, Any]:
-        """What a call back says of a run that has failed for good."""
-        text = str(trouble) or type(trouble).__name__
-        measure = current_measure()
-        error = text.encode("utf-8", "replace")[:_ERROR_BYTES].decode(errors="ignore")
-        return {"error": error, "final": True, **(measure.as_report() if measure else {})}
-
-    async def _give_up(self, run: Run, trouble: Fail) -> None:
-        try:
-            await self.async_client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except Exception as unheard:
-            _log_unheard(run, unheard)
-
-    def _give_up_now(self, run: Run, trouble: Fail) -> None:
-        try:
-            self.client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except Exception as unheard:
-            _log_unheard(run, unheard)
 
 
 class TaskFunction(Generic[P, R]):
@@ -413,10 +385,3 @@ def _checked_payload(task: Declared, payload: Any) -> Any:
     plain = json.loads(encode(payload))
     task.handler.validated(plain)
     return plain
-
-
-def _log_unheard(run: Run, trouble: Exception) -> None:
-    log.warning(
-        "the server does not know that run %s has failed for good, and may try it again: %s",
-        *(run.id, trouble),
-    )
