@@ -1,5 +1,6 @@
 // Who is told when a task fails, is missed or recovers, and how rarely.
 #include "letters.h"
+#include "scheduler/reasons.h"
 
 TEST(the_first_failure_is_told_at_once_with_its_reason_and_owner)
 {
@@ -628,6 +629,29 @@ TEST(whatever_fails_and_recovers_a_webhook_hears_of_all_and_twice_in_a_cool_down
         CHECK_INT(failed, heard.runs);
         CHECK(heard.posts > 10);
         end_world();
+    }
+}
+
+TEST(a_long_reason_is_the_same_one_after_a_restart)
+{
+    char reason[401];
+    for (size_t shift = 0; shift < 2; shift++) {
+        for (size_t i = shift; i + 2 < sizeof reason; i += 2)
+            memcpy(reason + i, "\u00FC", 3);
+        memcpy(reason, "x", shift);
+        struct reasons reasons = {0}, read = {0};
+        struct buffer text;
+        buffer_init(&text, 10000);
+        reasons_count(&reasons, reason, 1);
+        struct writer w = writer_on(&text);
+        reasons_write(&w, &reasons);
+        reasons_read(&read, buffer_string(&text));
+        reasons_count(&read, reason, 1);
+        CHECK_INT(1, read.count);
+        CHECK_INT(2, read.list[0].count);
+        reasons_done(&reasons);
+        reasons_done(&read);
+        buffer_done(&text);
     }
 }
 
