@@ -1,4 +1,4 @@
-"""Where the server's program is, and a server of one's own: on a free port, with a store that goes away again.
+"""Where the server's program is, and a server of one's own: on a free port, with a store that goes away.
 
     with LocalServer() as server:
         client = Punctual(server.url)
@@ -73,7 +73,7 @@ def _check_named(program: Path) -> Path:
 
 
 def server_environment() -> dict[str, str]:
-    """This process's environment for a server: without PUNCTUAL_..., which is meant for clients or for another server."""
+    """This process's environment for a server: without PUNCTUAL_..., meant for clients or another server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PUNCTUAL")}
     if importlib.util.find_spec("punctual_server") is not None:
         from punctual_server import environment
@@ -83,14 +83,15 @@ def server_environment() -> dict[str, str]:
 
 
 class LocalServer:
-    """A server of this process, listening on 127.0.0.1. A context manager; may be started again after stop or kill.
+    """A server of this process, listening on 127.0.0.1; a context manager. It may be started anew.
 
-    `arguments` go to `punctual serve`, as "--test-clock" or "--allow-commands". `folder` is where store and log are
-    kept; without one they are in a temporary folder that goes away with close(). `port` 0 takes any free one, which is kept
-    over restarts. `env` is added to the environment. `program` is what find_server() finds where it is None.
+    `arguments` go to `punctual serve`, such as "--test-clock". `folder` is where store and log are kept;
+    without one they are in a temporary folder that goes away with close(). `port` 0 takes any free one, which
+    is kept over restarts. `env` is added to the environment. `program` is what find_server() finds where it
+    is None.
 
-    Once started: `url` and `port` to reach it, `secret` (whsec_...), which signs its deliveries and is made for this server
-    alone, and `pid`. The server ends when this process does in order; kill -9 leaves it running.
+    Once started: `url` and `port` to reach it, `pid`, and `secret` (whsec_...), which signs its deliveries
+    and is made for this server alone. It ends when this process ends in order; kill -9 leaves it running.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class LocalServer:
         return self
 
     def stop(self) -> None:
-        """Lets what runs finish, as `punctual serve` does on SIGTERM. Raises ServerFailed where it ended otherwise."""
+        """Lets what runs finish, as `punctual serve` does on SIGTERM. Raises ServerFailed where it failed."""
         code = self._end(signal.SIGTERM)
         if code not in (0, None):
             raise ServerFailed(f"the server ended with {code} when it was stopped:\n{self._end_of_log()}")
@@ -191,7 +192,7 @@ class LocalServer:
                     return int(line["port"])
             if ended:
                 code = self._end(signal.SIGKILL)
-                raise ServerFailed(f"the server ended with {code} instead of listening:\n{self._end_of_log()}")
+                raise ServerFailed(f"the server ended with {code} at its start:\n{self._end_of_log()}")
             time.sleep(LOOK_S)
         self.kill()
         raise ServerFailed(f"the server did not listen within {START_S:g} s:\n{self._end_of_log()}")

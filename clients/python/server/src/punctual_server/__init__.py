@@ -1,7 +1,7 @@
 """Where the server's program is, and what it needs to be told on a system that it was not built on.
 
-It is an ordinary program with no Python in it. Libraries that it needs lie beside it in this package; the system
-gives the C library and zlib.
+It is an ordinary program with no Python in it. The libraries that it needs come with this package; the
+system gives the C library and zlib.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from punctual_server.version import __version__
 
 __all__ = ["__version__", "environment", "find_punctual_bin"]
 
-# Where systems keep the certificates they trust, as one file: Debian and its kin, Fedora and Red Hat, SUSE, Alpine's kin.
+# Where systems keep the certificates they trust, as one file: Debian, Fedora and Red Hat, SUSE, others.
 CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -39,8 +39,9 @@ def find_punctual_bin() -> Path:
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables to set for the program on this system, beside those that are `given`; often none.
 
-    TZDIR and SSL_CERT_FILE lead to the system's time zones and trusted certificates where they have another place than
-    on the system the program was built on, and to those of the packages tzdata and certifi where the system has none.
+    TZDIR and SSL_CERT_FILE lead to the system's time zones and trusted certificates where they have another
+    place than where the program was built, and to those of the packages tzdata and certifi where the system
+    has none.
     """
     found = {
         "TZDIR": None if Path(ZONES).is_dir() else _inside("tzdata", "zoneinfo"),

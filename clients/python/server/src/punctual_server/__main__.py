@@ -1,4 +1,4 @@
-"""The command `punctual`: becomes the program, with the same process id and arguments. Also `python -m punctual_server`."""
+"""The command `punctual`, also `python -m punctual_server`: becomes the program, with the same arguments."""
 
 import os
 import sys
