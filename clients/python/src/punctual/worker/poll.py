@@ -1,9 +1,9 @@
-"""The connection on which a worker waits for runs, and how it leaves without taking one along.
+"""The client with which a worker waits for runs, and how it leaves without taking one along.
 
-Who cancels a long poll may cancel one whose answer is already on its way: the runs in it would be nobody's until
-their lease ends. So a worker that leaves closes first only its own half of the connection. From then on the
-server gives it no run (it looks before it hands out, and takes them back), and an answer sent before that
-still arrives and is given back.
+Who cancels a long poll may cancel one whose answer is already on its way: the runs in it would be nobody's
+until their lease ends. So a worker that leaves closes first only its own half of the connection. From then on
+the server gives it no run (it looks before it hands out, and takes them back), and an answer that was sent
+before still arrives, and is given back.
 """
 
 from __future__ import annotations
@@ -14,23 +14,13 @@ from typing import Any
 
 import httpx
 
+from punctual.aio import AsyncPunctual
 
-class PollTransport(httpx.AsyncBaseTransport):
-    """httpx's own transport, which remembers the socket that it has connected last."""
 
-    def __init__(self) -> None:
-        # One connection: what is remembered is what is used.
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1), trust_env=True)
-        self._stream: Any = None
+class PollClient(AsyncPunctual):
+    """A client that knows the socket of its newest connection. For one call at a time."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends one request."""
-        request.extensions = {**request.extensions, "trace": self._note}
-        return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        """Closes the connection."""
-        await self._inner.aclose()
+    _stream: Any = None
 
     def say_goodbye(self) -> None:
         """Closes our half: nothing further is asked, and what is on its way may still come."""
@@ -38,6 +28,14 @@ class PollTransport(httpx.AsyncBaseTransport):
         if raw is not None:
             with contextlib.suppress(OSError):
                 raw.shutdown(socket.SHUT_WR)
+
+    def _connect(self) -> httpx.AsyncClient:
+        http = super()._connect()
+        http.event_hooks = {"request": [self._watch]}
+        return http
+
+    async def _watch(self, request: httpx.Request) -> None:
+        request.extensions = {**request.extensions, "trace": self._note}
 
     async def _note(self, event: str, fields: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":

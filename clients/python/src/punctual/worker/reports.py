@@ -1,8 +1,8 @@
 """How runs went, said to the server in batches, until it has answered.
 
 One request is under way at a time; what ends meanwhile goes into the next. A request without an answer is
-repeated: the server knows a completion by its fence, so the second one changes nothing. A row that is answered
-with 409 is about a run that is not ours any more, and is dropped.
+repeated: the server knows a completion by its fence, so the second one changes nothing. A row that is
+answered with 409 is about a run that is not ours any more, and is dropped.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Reports:
             self._settle(report)
 
     async def _take_apart(self, word: Word, reports: list[Report], error: PunctualError) -> None:
-        """The request was refused as a whole: the row that is wrong becomes a failure, the others are said."""
+        """The request was refused as a whole: what is wrong becomes a failure, the others are said."""
         if len(reports) > 1:
             rows = {int(part[1]) for part in _places(error) if len(part) > 1 and part[1].isdigit()}
             good = [report for number, report in enumerate(reports) if number not in rows]
@@ -136,7 +136,9 @@ def _take(waiting: deque[Report]) -> list[Report]:
 
 def _places(error: PunctualError) -> list[list[str]]:
     """The faults' pointers in parts: "/leases/7/result" is about row 7."""
-    return [pointer.lstrip("/").split("/") for pointer in error.pointers] if isinstance(error, ApiError) else []
+    return (
+        [pointer.lstrip("/").split("/") for pointer in error.pointers] if isinstance(error, ApiError) else []
+    )
 
 
 def _tell_of(report: Report, answer: LeaseAnswer) -> None:
