@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from fastapi import FastAPI
-from logbook import begin, end
+from logbook import begin, end, say_up
 
 from punctual.fastapi import PunctualApp
 from punctual.policies import Retry
@@ -44,3 +44,6 @@ async def order(payload: dict[str, Any]) -> dict[str, str]:
     """Enqueues a run; the mark is its key, so an order that is sent again makes no second one."""
     run = await app_async.enqueue(payload, idempotency_key=payload["mark"])
     return {"run": run.id}
+
+
+say_up()

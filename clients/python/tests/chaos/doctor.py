@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from evidence import TICKS, Evidence, Execution, Run, by_run, mark_of
 from promises import PROMISES, why
 
+from support.waiting import timestamp
+
 Bug = Callable[[Evidence], bool]
 
 
@@ -19,7 +21,9 @@ def a_success(seen: Evidence) -> tuple[Run, Execution] | None:
     for run_id, executions in by_run(seen).items():
         run, one = seen.runs[run_id], executions[0]
         alone = len(executions) == 1 and len(run["attempts"]) == 1 and one.how == "done"
-        if alone and mark_of(run) and not why(seen, one, soon_after(one), run):
+        if not alone or not mark_of(run):
+            continue
+        if not why(seen, one.pid, one.began - 1, one.began + 1, run["task"]):
             return run, one
     return None
 
@@ -35,8 +39,9 @@ def remove(seen: Evidence, run: str) -> None:
     seen.executions = [one for one in seen.executions if one.run != run]
 
 
-def record(run: Run, attempt: int, fence: int, outcome: str) -> None:
-    run["attempts"].append({**run["attempts"][-1], "number": attempt, "fence": fence, "outcome": outcome})
+def record(run: Run, one: Execution, outcome: str) -> None:
+    more = {"number": one.attempt, "fence": one.fence, "outcome": outcome, "started_at": timestamp(one.began)}
+    run["attempts"].append({**run["attempts"][-1], **more})
 
 
 # --- the bugs ---
@@ -144,6 +149,13 @@ def attempts_have_a_hole(seen: Evidence) -> bool:
     return bool(run)
 
 
+def a_worker_begins_before_the_lease_is_on_the_disk(seen: Evidence) -> bool:
+    found = a_success(seen)
+    if found:
+        found[1].began -= 0.5
+    return bool(found)
+
+
 def a_fence_stands_still(seen: Evidence) -> bool:
     run = next((run for run in seen.runs.values() if len(run["attempts"]) > 1), None)
     if run:
@@ -187,7 +199,7 @@ def a_run_is_executed_after_its_success(seen: Evidence) -> bool:
         run, one = found
         again = soon_after(one)
         seen.executions.append(again)
-        record(run, again.attempt, again.fence, "succeeded")
+        record(run, again, "succeeded")
     return bool(found)
 
 
@@ -198,7 +210,7 @@ def a_run_is_executed_twice_for_no_reason(seen: Evidence) -> bool:
         run, one = found
         again = soon_after(one)
         run["attempts"][-1]["outcome"] = "lost"
-        record(run, again.attempt, again.fence, "succeeded")
+        record(run, again, "succeeded")
         run["result"] = {**run["result"], "pid": again.pid, "fence": again.fence}
         seen.executions.append(again)
     return bool(found)
@@ -210,7 +222,7 @@ def work_that_was_done_is_reported_as_failed(seen: Evidence) -> bool:
         run, one = found
         again = soon_after(one)
         run["attempts"][-1]["outcome"] = "failed"
-        record(run, again.attempt, again.fence, "succeeded")
+        record(run, again, "succeeded")
         run["result"] = {**run["result"], "pid": again.pid, "fence": again.fence}
         seen.executions.append(again)
     return bool(found)
@@ -230,6 +242,7 @@ BUGS: dict[Bug, str] = {
     an_attempt_is_not_recorded: "an attempt is executed once",
     a_run_that_the_server_forgot_is_executed: "an attempt is executed once",
     attempts_have_a_hole: "attempts are in order",
+    a_worker_begins_before_the_lease_is_on_the_disk: "attempts are in order",
     a_fence_stands_still: "attempts are in order",
     a_success_that_no_process_reached: "a success is true",
     a_report_with_an_old_fence_counts: "a success is true",

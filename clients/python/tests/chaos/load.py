@@ -13,6 +13,7 @@ from evidence import APP_TASKS, WORK_TASKS, Ask
 
 from punctual import Punctual
 from punctual.errors import PunctualError
+from support.waiting import wait_for
 
 CLIENTS = 4
 BATCH = 20
@@ -20,7 +21,7 @@ AGAIN_S = 0.05
 GIVE_UP_S = 60.0
 
 KINDS = {"trigger": 50, "order": 40, "batch": 10}  # each batch is twenty, so two thirds of the runs
-PLANS = {"quick": 90, "slow": 3, "again": 3, "error": 2, "fail": 2}
+PLANS = {"quick": 85, "slow": 8, "again": 3, "error": 2, "fail": 2}
 
 
 class Load:
@@ -45,6 +46,10 @@ class Load:
         with self._gate:
             self._allowed += runs
             self._gate.notify_all()
+
+    def wait(self, acknowledged: int) -> None:
+        """Until so many are acknowledged, so that the blows do not run ahead of the load."""
+        wait_for(lambda: self.acknowledged >= acknowledged, "the load goes on", within=2 * GIVE_UP_S)
 
     def finish(self) -> None:
         self.release(self._runs)

@@ -45,6 +45,16 @@ class Logbook:
 logbook = Logbook()
 
 
+def say_up() -> None:
+    """This process has loaded its functions: it serves in a moment."""
+    up_path(Path(os.environ[FOLDER]), os.getpid()).touch()
+
+
+def up_path(folder: Path, pid: int) -> Path:
+    """What is there once the process is up."""
+    return folder / f"up-{pid}"
+
+
 def plan_of(run: Run) -> str:
     """Runs of the schedule have no payload of their own: they are quick."""
     return (run.payload or {}).get("plan", QUICK)

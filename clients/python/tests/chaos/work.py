@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from logbook import begin, end
+from logbook import begin, end, say_up
 
 from punctual.policies import Retry
 from punctual.registry import Run
@@ -34,3 +34,6 @@ async def work_tick(run: Run) -> dict[str, Any]:
     """Comes by its schedule."""
     begin(run)
     return end(run)
+
+
+say_up()

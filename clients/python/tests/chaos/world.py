@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 from evidence import LEASE_S, Blow
-from logbook import FOLDER
+from logbook import FOLDER, up_path
 
 from support.processes import children
 from support.server import Server
@@ -28,6 +28,9 @@ APP_WORKERS, QUEUE_WORKERS, CONCURRENCY = 4, 3, 10
 START_S = 60.0
 STOP_S = 40.0
 PAUSE_S = LEASE_S + 1.5  # longer than a lease: what the worker held goes to another one meanwhile
+
+# What the script punctual-worker does, where the package is not installed.
+WORKER = "import sys; from punctual.worker.main import main; sys.exit(main())"
 
 # An endpoint that is away comes back within a second here; and kills in a row are no reason to give up on it.
 CONFIG = "breaker: {failures: 20, open_for: 200ms}\n"
@@ -78,6 +81,8 @@ class World:
         self._workers = [self._start_worker() for _ in range(QUEUE_WORKERS)]
         wait_for(self._app_serves, "the app serves", within=START_S, pause=0.1)
         wait_for(self._tasks_are_there, "the tasks are applied", within=START_S, pause=0.1)
+        self._several_up(self.app_pids)
+        self._several_up(self._unpaused)
 
     def stop(self) -> list[str]:
         """Ends everything in order. Returns what did not end well."""
@@ -124,7 +129,7 @@ class World:
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         words = ["--queue", "chaos", "--concurrency", str(CONCURRENCY), "--lease", f"{LEASE_S:g}s"]
-        return self._run("workers", [sys.executable, "-m", "punctual.worker", "work:worker", *words])
+        return self._run("workers", [sys.executable, "-c", WORKER, "work:worker", *words])
 
     def _app_serves(self) -> bool:
         try:
@@ -146,7 +151,7 @@ class World:
         return [pid for pid in children(self._app.pid) if b"spawn_main" in command_line(pid)]
 
     def blow(self, what: str, chance: random.Random) -> None:
-        """Hits one process: app, worker, server, or pause: a queue worker stands still, longer than a lease."""
+        """Hits one process: app, worker or server is killed; pause: a queue worker stands still."""
         hit: dict[str, Callable[[random.Random], None]] = {
             "app": self._kill_app_worker,
             "worker": self._kill_queue_worker,
@@ -155,16 +160,29 @@ class World:
         }
         hit[what](chance)
 
+    def _several_up(self, pids: Callable[[], list[int]]) -> list[int]:
+        """Those that are up, once there are two: killed faster than they start, nothing would run."""
+
+        def up() -> list[int] | None:
+            there = [pid for pid in pids() if up_path(self.folder, pid).exists()]
+            return there if len(there) > 1 else None
+
+        found = wait_for(up, "two processes are up again", within=START_S)
+        assert found is not None
+        return found
+
     def _kill_app_worker(self, chance: random.Random) -> None:
-        pids = self.app_pids()
-        if pids:
-            pid, at = chance.choice(pids), time.time()
-            os.kill(pid, signal.SIGKILL)
-            self.blows.append(Blow("app", pid, at, time.time()))
+        pid = chance.choice(self._several_up(self.app_pids))
+        at = time.time()
+        os.kill(pid, signal.SIGKILL)
+        self.blows.append(Blow("app", pid, at, time.time()))
+
+    def _unpaused(self) -> list[int]:
+        return [worker.pid for worker in self._workers if worker.pid not in self._paused]
 
     def _kill_queue_worker(self, chance: random.Random) -> None:
-        free = [number for number, worker in enumerate(self._workers) if worker.pid not in self._paused]
-        number = chance.choice(free)
+        pid = chance.choice(self._several_up(self._unpaused))
+        number = next(number for number, worker in enumerate(self._workers) if worker.pid == pid)
         worker, at = self._workers[number], time.time()
         worker.kill()
         worker.wait()
@@ -183,16 +201,16 @@ class World:
         """Ends by itself, in a thread. One at a time, so that the others can take over."""
         if self._paused:
             return
-        worker = chance.choice(self._workers)
-        self._paused.add(worker.pid)
+        pid = chance.choice(self._several_up(self._unpaused))
+        self._paused.add(pid)
         at = time.time()
-        os.kill(worker.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
 
         def go_on() -> None:
             time.sleep(PAUSE_S)
-            os.kill(worker.pid, signal.SIGCONT)
-            self.blows.append(Blow("pause", worker.pid, at, time.time()))
-            self._paused.discard(worker.pid)
+            os.kill(pid, signal.SIGCONT)
+            self.blows.append(Blow("pause", pid, at, time.time()))
+            self._paused.discard(pid)
 
         self._threads.append(threading.Thread(target=go_on))
         self._threads[-1].start()
