@@ -73,10 +73,15 @@ class Settings:
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency is how many runs at once: 1 or more, not {self.concurrency}")
-        if not 1 <= duration_seconds(self.lease) <= 86400:
-            raise ValueError(f"lease is 1s to 24h, not {self.lease}")
-        if not 0 <= duration_seconds(self.wait) <= 60:
-            raise ValueError(f"wait is up to 60s, not {self.wait}")
+        for name, value, least, most in (
+            ("lease", self.lease, 1, 86400),
+            ("wait", self.wait, 0, 60),
+            ("drain", self.drain, 0, 86400),
+        ):
+            if not least <= duration_seconds(value, unknown=-1) <= most:
+                raise ValueError(
+                    f'{name} is {duration_text(least)} to {duration_text(most)}, such as "20s", not {value!r}'
+                )
 
 
 class Engine:
@@ -244,9 +249,7 @@ class Engine:
             result = await handler.call(run)
             return "complete", {} if result is None else {"result": _checked(result)}
         except Retry as wish:
-            after = None if wish.after is None else min(duration_seconds(wish.after), RETRY_AFTER_MOST_S)
-            said: dict[str, Any] = {} if after is None else {"retry_after": duration_text(after)}
-            return "fail", {"error": _cut(str(wish)), **said}
+            return "fail", {"error": _cut(str(wish)), **_retry_after(wish)}
         except Fail as trouble:
             return "fail", {"error": _cut(str(trouble) or "the task has failed for good"), "final": True}
         except asyncio.CancelledError:
@@ -317,6 +320,13 @@ async def _within(seconds: float, event: Any) -> bool:
     except asyncio.TimeoutError:
         return False
     return True
+
+
+def _retry_after(wish: Retry) -> dict[str, str]:
+    if wish.after is None:
+        return {}
+    is_too_long = duration_seconds(wish.after, unknown=0) > RETRY_AFTER_MOST_S
+    return {"retry_after": duration_text(RETRY_AFTER_MOST_S if is_too_long else wish.after)}
 
 
 def _checked(result: Any) -> Any:
