@@ -7,6 +7,7 @@ APPLY ?= examples/punctual.yaml
 N ?= 30
 POINTS ?= 30000
 SEEDS ?= 2000
+RUNS ?= 10000
 ROWS ?=
 QUICK ?=
 PERF ?=
@@ -16,7 +17,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall power sim mutants
+.PHONY: help setup build run test unit http faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -36,7 +37,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http faults wheels crash=$(N) chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -58,6 +59,10 @@ crash: ## only the crash test: kill -9 at N random moments (N=30)
 	@tools/setup build test
 	@tools/test crash=$(N)
 
+chaos: ## only the chaos test: app, queue workers and server killed during so many runs (RUNS=10000)
+	@tools/setup build test
+	@tools/test chaos=$(RUNS)
+
 sim: ## only the simulator: whole days with faults, from SEEDS seeds (SEEDS=2000)
 	@tools/setup build test
 	@tools/test sim=$(SEEDS)
@@ -72,6 +77,10 @@ tsan: ## build with clang's thread sanitizer; run what uses threads
 
 check: ## what CI runs, as .ci/run does: layers, format, all tests, thread sanitizer
 	@.ci/run
+
+wheels: ## build the Python packages, client and server, into build/wheels
+	@tools/setup build test
+	@tools/wheels
 
 format: ## put C and Python files into the house's form
 	@tools/setup test
