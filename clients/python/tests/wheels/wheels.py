@@ -2,9 +2,9 @@
 
     python clients/python/tests/wheels/wheels.py build/wheels
 
-`bare` is the client alone, `full` the client with all its extras and the server. Other packages are those of
-tests/requirements.lock, from the package index that pip is configured for. Prints a line for each check, and in
-the end "N passed, N failed".
+`bare` is the client alone, `full` the client with all its extras and the server. Other packages are those
+of tests/requirements.lock, from the package index that pip is configured for. Prints a line for each check,
+and in the end "N passed, N failed".
 """
 
 import json
@@ -69,7 +69,7 @@ with LocalServer() as server, Punctual(server.url, api_key="") as client:
     assert client.ready().ok
 """
 
-# The libraries are covered by an empty file in a mount namespace of our own: whoever asks the system for one fails.
+# The libraries are covered by an empty file in a mount namespace of our own: none comes from the system.
 HIDDEN = 'for file in $HIDE; do mount --bind /dev/null "$file"; done; exec "$@"'
 
 
