@@ -13,6 +13,8 @@ from promises import PROMISES, why
 
 from support.waiting import timestamp
 
+PART = 1500  # runs
+
 Bug = Callable[[Evidence], bool]
 
 
@@ -254,8 +256,22 @@ BUGS: dict[Bug, str] = {
 }
 
 
-def examine(seen: Evidence) -> Iterator[tuple[str, str]]:
+def part_of(seen: Evidence) -> Evidence:
+    """Enough to plant every bug in: looking through all of ten thousand runs for each would take long."""
+    asks = seen.asks[:PART] + [ask for ask in seen.asks[PART:] if ask.unknown]
+    wanted = {ask.run for ask in asks} | {run for run, one in seen.runs.items() if one["task"] in TICKS}
+    return Evidence(
+        asks=asks,
+        executions=[one for one in seen.executions if one.run in wanted],
+        blows=seen.blows,
+        runs={run: one for run, one in seen.runs.items() if run in wanted},
+        revisions=seen.revisions,
+    )
+
+
+def examine(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Plants each bug in a copy of the evidence. Yields its name and "" when it was caught, else why not."""
+    seen = part_of(evidence)
     clean = {name: set(promise(seen)) for name, promise in PROMISES.items()}
     whole = pickle.dumps(seen)  # much faster than copy.deepcopy
     for bug, promise in BUGS.items():
