@@ -77,12 +77,13 @@ format: ## put C and Python files into the house's form
 	@tools/setup test
 	@tools/format
 
-lock: ## write tests/requirements.lock anew from tests/requirements.in
+lock: ## write tests/requirements.lock and bench/requirements.lock anew from the .in beside them
 	@tools/setup test
 	@tools/lock
 
 bench: ## measure, print the table, write it to bench/results (ROWS=create,batch; QUICK=1; PERF=1)
-	@tools/setup build bench
+	@tools/setup build
+	@tools/setup bench || echo "bench: what is missing is named in the result"
 	@tools/build release punctual bench
 	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick) $(if $(PERF),--perf)
 

@@ -1,6 +1,6 @@
-"""A line between client and real server that breaks at the worst moment: when the server has done what it was asked.
+"""A line between client and real server that breaks at the worst moment: when the server has done its work.
 
-`lose_answer(words)` makes the next answer to a request with these words in its head disappear, with its connection.
+`lose_answer(words)` makes the answer to the next request with these words disappear, with its connection.
 """
 
 import contextlib
@@ -44,7 +44,11 @@ class BrokenLine:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self._to)) as server:
+        with (
+            contextlib.suppress(OSError),
+            client,
+            socket.create_connection(("127.0.0.1", self._to)) as server,
+        ):
             self._ends += [client, server]
             doomed = threading.Event()
             threading.Thread(target=self._back, args=(server, client, doomed), daemon=True).start()

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
 from broken_line import BrokenLine
+
 from punctual import AsyncPunctual, ConnectionFailed, Invalid, NotFound, Punctual
 from punctual.calls import Call
 from punctual.enqueue import MOST_BYTES, AsyncEnqueuer, Enqueuer

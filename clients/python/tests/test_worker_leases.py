@@ -1,18 +1,18 @@
-"""Leases under stress: long runs, dead workers, fences, a server that is killed, answers that are lost, leaving."""
+"""Leases under stress: long runs, dead workers, fences, killed servers, lost answers, and leaving."""
 
 import signal
 from pathlib import Path
 
 import pytest
-
 from broken_line import BrokenLine
+from test_worker_runs import Start, attempts, start
+from worker_process import WorkerProcess
+
 from punctual import Punctual
 from support.server import Factory, Server
 from support.waiting import wait_for
-from support.worker import lease_one, say_one
 from support.words import create_run, get_run, wait_final, wait_state
-from test_worker_runs import Start, attempts, start
-from worker_process import WorkerProcess
+from support.worker import lease_one, say_one
 
 __all__ = ["start"]
 
@@ -62,9 +62,7 @@ def test_the_runs_of_a_worker_that_was_killed_go_to_another(server: Server, star
     assert done["fence"] > lost["fence"]
 
 
-def test_a_worker_that_was_only_slow_drops_what_is_not_its_own_any_more(
-    server: Server, start: Start
-) -> None:
+def test_a_worker_that_was_only_slow_drops_what_is_not_its_own_any_more(server: Server, start: Start) -> None:
     run = create_run(server, AGAIN)
     worker = start(WAITS_FOR_GO, "--lease", "1s", "--concurrency", "1")
     worker.wait_note(f"began {run['id']}")
@@ -216,7 +214,9 @@ def test_what_is_not_over_within_the_limit_is_cut_off_and_tried_again(server: Se
     assert "its worker stopped, and it was not over within 200ms" in found["attempts"][0]["error"]
 
 
-def test_a_thread_that_is_not_over_within_the_limit_is_left_to_its_lease(server: Server, start: Start) -> None:
+def test_a_thread_that_is_not_over_within_the_limit_is_left_to_its_lease(
+    server: Server, start: Start
+) -> None:
     run = create_run(server, AGAIN)
     worker = start(
         """

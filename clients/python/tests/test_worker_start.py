@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from worker_process import worker_environment
 
 from punctual import Worker
 from support.server import Factory
-from worker_process import worker_environment
 
 JOBS = """
 from punctual import Worker

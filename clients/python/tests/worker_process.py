@@ -41,7 +41,12 @@ class WorkerProcess:
         line = [sys.executable, "-m", "punctual.worker.main", "jobs:worker", *options]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=worker_environment(url)
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=worker_environment(url),
             )
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
