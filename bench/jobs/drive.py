@@ -54,7 +54,7 @@ class Calls:
 
     def made(self, began: float) -> None:
         now = time.perf_counter()
-        if began >= self.begin and now <= self.end:
+        if self.begin <= now <= self.end:
             self.took.append(now - began)
 
     def report(self, seconds: float, cpu: float, per_call: int = 1) -> None:
