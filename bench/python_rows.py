@@ -59,7 +59,7 @@ def enqueue(bench: Bench) -> list[Row]:
 
 
 def worker(bench: Bench) -> list[Row]:
-    """One worker process carries out prepared tasks that do nothing, 20 at once, to the last acknowledgement."""
+    """One worker process carries out prepared tasks that do nothing, 20 at once, to the last answer."""
     rows = []
     for rival, count in ((CELERY, 4_000), (DRAMATIQ, 20_000), (PROCRASTINATE, 4_000)):
         theirs = {"count": count // 4 if bench.quick else count}

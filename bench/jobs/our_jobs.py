@@ -46,7 +46,7 @@ def main() -> None:
                 queue = client.get_queue("bench")
                 return queue.due + queue.running
 
-            command = ["punctual.worker.main", "our_jobs:worker", "--log-level", "warning"]
+            command = ["punctual.worker", "our_jobs:worker", "--log-level", "warning"]
             drained([*command, "--concurrency", CONCURRENCY], said.count, left)
 
 

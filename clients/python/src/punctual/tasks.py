@@ -11,12 +11,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -43,6 +41,7 @@ R = TypeVar("R")
 C = TypeVar("C", bound="Punctual | AsyncPunctual")
 
 _ERROR_BYTES = 4000  # of an attempt's error
+_APPLY_TIMEOUT_S = 10.0
 
 
 class ConfigurationMissing(PunctualError):
@@ -83,8 +82,7 @@ class Tasks:
         self._applier: Applier | None = None
         self._lock = threading.Lock()
         self._client: Punctual | None = None
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPunctual]
-        self._clients = weakref.WeakKeyDictionary()
+        self._async_client: AsyncPunctual | None = None
 
     def configure(
         self,
@@ -103,8 +101,10 @@ class Tasks:
         self._apply_at_start = apply if apply is not None else self._apply_at_start
         self._keys = None
         self._applied = False
-        self._client = None
-        self._clients.clear()
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = self._async_client = None
 
     # --- declaring ---
 
@@ -182,12 +182,11 @@ class Tasks:
             return self._client
 
     def async_client(self) -> AsyncPunctual:
-        """A client of the server, for the event loop that runs. It stays this object's."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = AsyncPunctual(self._url, self._api_key)
-        return client
+        """A client of the server, for asyncio. It stays this object's."""
+        with self._lock:
+            if self._async_client is None:
+                self._async_client = AsyncPunctual(self._url, self._api_key)
+            return self._async_client
 
     def connect(self, kind: type[C], **more: Any) -> C:
         """A client of that class, with the same server and key. The caller closes it."""
@@ -205,9 +204,7 @@ class Tasks:
 
     def apply_now(self) -> models.Plan:
         """Applies the tasks of this app and touches no others. The same definitions again change nothing."""
-        plan = self.client().apply({"tasks": self.definitions()})
-        self._applied = True
-        return plan
+        return self._apply_by(self.client())
 
     async def apply(self) -> models.Plan:
         """As `apply_now`, awaited."""
@@ -227,7 +224,9 @@ class Tasks:
             self._signing_keys()
         self.definitions()
         if self._apply_at_start:
-            self._applier = Applier(self.apply_now, self.client().url)
+            # Without retries of its own, so that the log says at once what it waits for.
+            impatient = Punctual(self._url, self._api_key, timeout=_APPLY_TIMEOUT_S, retries=0)
+            self._applier = Applier(self._apply_by, impatient)
             self._applier.start()
 
     async def stop(self) -> None:
@@ -235,9 +234,17 @@ class Tasks:
         if self._applier is not None:
             self._applier.stop()
             self._applier = None
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            client, self._client = self._client, None
         if client is not None:
-            await client.aclose()
+            client.close()
+        if self._async_client is not None:
+            await self._async_client.aclose()
+
+    def _apply_by(self, client: Punctual) -> models.Plan:
+        plan = client.apply({"tasks": self.definitions()})
+        self._applied = True
+        return plan
 
     # --- enqueueing ---
 
@@ -351,13 +358,13 @@ class Tasks:
     async def _give_up(self, run: Run, trouble: Fail) -> None:
         try:
             await self.async_client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
     def _give_up_now(self, run: Run, trouble: Fail) -> None:
         try:
             self.client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
 
@@ -368,6 +375,7 @@ class TaskFunction(Generic[P, R]):
         self._function = function
         self._declared = declared
         self._tasks = tasks
+        self.__name__ = declared.name  # for tools that ask any function; update_wrapper has the true one
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
@@ -422,7 +430,7 @@ def _checked_payload(task: Declared, payload: Any) -> Any:
     return plain
 
 
-def _log_unheard(run: Run, trouble: PunctualError) -> None:
+def _log_unheard(run: Run, trouble: Exception) -> None:
     log.warning(
         "the server does not know that run %s has failed for good, and may try it again: %s",
         *(run.id, trouble),
