@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from broken_line import BrokenLine
+from breaking import BreakingWay
 from test_worker_runs import Start, attempts, start
 from worker_process import WorkerProcess
 
@@ -139,18 +139,38 @@ def test_a_worker_may_start_before_its_server(server_factory: Factory, tmp_path:
 
 
 def test_a_completion_whose_answer_was_lost_is_repeated_and_counts_once(server: Server, start: Start) -> None:
-    with BrokenLine(server.port) as line, Punctual(server.url) as client:
-        line.lose_answer("/v1/leases/complete", times=2)
-        worker = start(NOTES_EACH, url=line.url)
+    with BreakingWay(server.port) as way, Punctual(server.url) as client:
+        way.cut("POST /v1/leases/complete", times=2)
+        worker = start(NOTES_EACH, url=way.url)
         ids = client.create_runs([ONCE] * 20)
         for run in ids:
             (attempt,) = attempts(server, run)
             assert attempt["outcome"] == "succeeded"
         wait_for(lambda: len(worker.lines("run_ended")) == 20, "each has its line, as succeeded")
         assert worker.stop() == 0
-        assert line.lost == 2
+        assert way.cuts == 0
     assert worker.lines("run_dropped") == []
     assert sorted(worker.notes) == sorted(ids)
+
+
+def test_a_network_that_is_gone_for_a_while_costs_no_run_and_doubles_none(
+    server: Server, start: Start
+) -> None:
+    with BreakingWay(server.port) as way, Punctual(server.url) as client:
+        worker = start(NOTES_EACH, "--concurrency", "4", "--lease", "3s", url=way.url)
+        ids = client.create_runs([{**AGAIN, "payload": 0.02}] * 200)
+        wait_for(lambda: len(worker.notes) >= 60, "some have begun")
+        way.shut()
+        worker.wait_line("server_away")
+        way.open()
+        for run in ids:
+            *lost, done = attempts(server, run)
+            assert done["outcome"] == "succeeded"
+            assert {attempt["outcome"] for attempt in lost} <= {"lost"}
+        assert worker.stop() == 0
+    # A run may have been begun twice only where the first attempt is on record as lost.
+    for run in ids:
+        assert worker.notes.count(run) <= len(attempts(server, run))
 
 
 # --- leaving ---
