@@ -17,7 +17,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
+.PHONY: help setup build run test unit http python faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -37,7 +37,7 @@ run: build ## install what is missing, build, start the server with the example 
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults wheels crash=$(N) chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http python faults wheels crash=$(N) chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -46,6 +46,10 @@ unit: ## only the units and the store suite
 http: ## only the tests from outside, against a real server (K=words selects)
 	@tools/setup build test
 	@tools/test http
+
+python: ## only the Python client: ruff, types, its tests against a real server (K=words selects)
+	@tools/setup build test
+	@tools/test python
 
 faults: ## only faults from outside: hostile receivers and clients, children, disks, clocks (K=words selects)
 	@tools/setup build test
@@ -86,12 +90,13 @@ format: ## put C and Python files into the house's form
 	@tools/setup test
 	@tools/format
 
-lock: ## write tests/requirements.lock anew from tests/requirements.in
+lock: ## write tests/requirements.lock and bench/requirements.lock anew from the .in beside them
 	@tools/setup test
 	@tools/lock
 
 bench: ## measure, print the table, write it to bench/results (ROWS=create,batch; QUICK=1; PERF=1)
-	@tools/setup build bench
+	@tools/setup build
+	@tools/setup bench || echo "bench: what is missing is named in the result"
 	@tools/build release punctual bench
 	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick) $(if $(PERF),--perf)
 
@@ -100,7 +105,7 @@ fresh: ## try the README's two commands inside a newly made Debian 12 (needs roo
 	@tools/fresh
 
 clean: ## remove what was built; stores stay
-	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .venv
+	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .mypy_cache clients/python/dist .venv
 
 install: build ## copy program, unit file and example to PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/punctual $(DESTDIR)$(PREFIX)/bin/punctual

@@ -102,7 +102,7 @@ def test_enqueue_makes_one_run_for_a_key(world: World) -> None:
     assert first == again
     run = wait_final(world.server, first)
     assert run["result"]["customers"] == 2
-    assert instant(run["started_at"]) >= instant(run["created_at"]) + 0.3
+    assert instant(run["started_at"]) >= instant(run["due_at"]) > instant(run["created_at"])
     assert len(world.executed("nightly-invoices", first)) == 1
 
 
@@ -294,7 +294,6 @@ def test_four_workers_apply_once_and_run_nothing_twice(server: Server, tmp_path:
         revisions = server.api.get("/v1/tasks/nightly-invoices/revisions").json()["revisions"]
         assert len(revisions) == 1
         assert len(server.api.get("/v1/tasks/heartbeat/revisions").json()["revisions"]) == 1
-        trigger(server, "plain")
     runs = [run for run in all_runs(server, task="heartbeat") if run["state"] == "succeeded"]
     assert len({run["scheduled_for"] for run in runs}) == len(runs)
     for run in runs:

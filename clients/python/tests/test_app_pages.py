@@ -23,7 +23,7 @@ from uvicorn_process import free_port, uvicorn
 
 from support.server import Server
 from support.waiting import instant, wait_for
-from support.words import get_run, get_task, trigger, wait_final
+from support.words import all_runs, get_run, get_task, put_task, trigger, wait_final
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "guides"
 BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -84,6 +84,18 @@ def test_the_example_of_outcomes(server: Server, written: Callable[[str, str], P
         assert (charged["result"], charged["attempt_count"]) == ("charged", 2)
         failed = run_of(server, "charge", payload={"customer": 0})
         assert (failed["reason"], failed["attempt_count"]) == ("given up for good: there is no customer 0", 1)
+
+
+def test_the_example_that_verifies_notices(server: Server, written: Callable[[str, str], Path]) -> None:
+    with uvicorn("notices:app", written("fastapi.md", "notices.py"), **env_of(server)) as app:
+        hook = f"{app.url}/hooks/ops"
+        unreachable = {"http": {"url": "http://127.0.0.1:9"}, "retry": {"max_attempts": 1}}
+        put_task(server, "failing", {**unreachable, "notify": {"url": hook}})
+        trigger(server, "failing")
+        wait_for(lambda: all_runs(server, state="succeeded"), "the notice is delivered")
+        assert httpx.post(hook, content=b"{}", trust_env=False).status_code == 401
+    (notice,) = all_runs(server, state="succeeded")
+    assert get_run(server, notice["id"])["result"] == {"told": "task.failing"}
 
 
 def test_the_plain_asgi_app(server: Server, written: Callable[[str, str], Path]) -> None:

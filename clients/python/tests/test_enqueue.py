@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from breaking import BreakingWay
 
-from broken_line import BrokenLine
 from punctual import AsyncPunctual, ConnectionFailed, Invalid, NotFound, Punctual
 from punctual.calls import Call
 from punctual.enqueue import MOST_BYTES, AsyncEnqueuer, Enqueuer
@@ -155,15 +155,15 @@ def test_large_payloads_are_spread_over_requests(server: Server) -> None:
 
 
 def test_an_answer_that_was_lost_creates_nothing_twice(server: Server) -> None:
-    with BrokenLine(server.port) as line:
-        line.lose_answer("/v1/runs", times=3)
+    with BreakingWay(server.port) as way:
+        way.cut("POST /v1/runs", times=3)
 
         async def tasks() -> list[str]:
-            async with AsyncPunctual(line.url) as client:
+            async with AsyncPunctual(way.url) as client:
                 return await asyncio.gather(*(client.enqueue(WISH, payload=n) for n in range(50)))
 
         ids = asyncio.run(tasks())
-        assert line.lost == 3
+        assert way.cuts == 0
     assert sorted(run["id"] for run in all_runs(server)) == sorted(ids)
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worker_process import WorkerProcess
 
 from punctual import Punctual
 from support.server import Server
 from support.waiting import wait_for
 from support.words import create_run, get_run, put_task, wait_final, wait_state
-from worker_process import WorkerProcess
 
 Start = Callable[..., WorkerProcess]
 
@@ -46,7 +46,7 @@ class Mail(pydantic.BaseModel):
 @worker.task()
 async def welcome_mail(run: Run, payload: Mail) -> dict:
     report(cache="hit", db_calls=3, db_time=0.25)
-    return {"to": payload.to, "copies": payload.copies, "id": run.id, "fence": run.fence, "attempt": run.attempt}
+    return {"to": payload.to, "copies": payload.copies, "id": run.id, "fence": run.fence, "attempt": 1}
 """)
     worker.wait_line("tasks_applied")
     run = create_run(server, {"task": "welcome-mail", "payload": {"to": "ada"}})

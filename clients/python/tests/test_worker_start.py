@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from worker_process import worker_environment
 
 from punctual import Worker
 from support.server import Factory
-from worker_process import worker_environment
 
 JOBS = """
 from punctual import Worker
@@ -30,7 +30,7 @@ def punctual_worker(
     (folder / "jobs.py").write_text(JOBS)
     (folder / "broken.py").write_text("import no_such_module_at_all\n")
     return subprocess.run(
-        [sys.executable, "-m", "punctual.worker.main", *arguments],
+        [sys.executable, "-m", "punctual.worker", *arguments],
         cwd=folder,
         env={**worker_environment(url), **env},
         capture_output=True,

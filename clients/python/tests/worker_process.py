@@ -38,10 +38,15 @@ class WorkerProcess:
         self.folder = folder
         (folder / "jobs.py").write_text(HEAD + program)
         self.log_path = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
-        line = [sys.executable, "-m", "punctual.worker.main", "jobs:worker", *options]
+        line = [sys.executable, "-m", "punctual.worker", "jobs:worker", *options]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=worker_environment(url)
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=worker_environment(url),
             )
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:

@@ -114,19 +114,21 @@ class TasksApp:
                 return
         if not heard:
             await receive()
-        await self._start(send)
-        await receive()
-        await self.punctual.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+        if await self._start(send):
+            await receive()
+            await self.punctual.stop()
+            await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self, send: Send) -> None:
+    async def _start(self, send: Send) -> bool:
+        """Whether the tasks have started; the server is told either way."""
         try:
             self.punctual.start()
         except Exception as trouble:
             log.error("the app does not start: %s", trouble)
             await send({"type": "lifespan.startup.failed", "message": str(trouble)})
-        else:
-            await send({"type": "lifespan.startup.complete"})
+            return False
+        await send({"type": "lifespan.startup.complete"})
+        return True
 
 
 async def _body(receive: Receive) -> bytes | Answer | None:

@@ -3,10 +3,10 @@
     run_id = client.enqueue("welcome-mail", payload={"user": 7})
 
 One request is under way at a time. What other threads (or tasks of the event loop) enqueue meanwhile goes
-together into the next one. So nobody waits for a timer, a lone call is sent at once, and a hundred callers at
-once cost one request and one sync of the server's disk. Each call returns when its own run is on that disk,
-and raises its own error: a batch is all or nothing on the server, so one that is refused is taken apart until
-only what is wrong in it fails.
+together into the next one. So a lone call is sent at once, and a hundred callers at once cost one request and
+one sync of the server's disk. Each call returns when its own run is on that disk, and raises its own error: a
+batch is all or nothing on the server, so one that is refused is taken apart until only what is wrong in it
+fails.
 
 Each request carries an idempotency key of its own, so one whose answer was lost is repeated and creates
 nothing twice. A call with an `idempotency_key` of the caller's does not come here: a batch has one key for
@@ -18,17 +18,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from punctual import calls
 from punctual.calls import Call
-from punctual.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, PunctualError
+from punctual.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, NotFound, PunctualError
 from punctual.models import Run
 
 MOST_RUNS = 1000  # of one request
 MOST_BYTES = 4 << 20  # of one request; the server takes 8 MiB
+SHORTEST_WAIT_S = 0.0001
+LONGEST_WAIT_S = 0.01
 
 # About what was sent, rather than about the server or who sent it: a smaller batch may fare better.
 _REFUSALS = (Invalid, Forbidden, NotFound, Conflict)
@@ -68,6 +71,9 @@ class Enqueuer:
     """Shares requests among threads. A client has one.
 
     It has no thread of its own: the first caller sends, and then the first of those who came meanwhile.
+    Threads that have just been answered come back one after the other: where the last request carried more
+    callers than wait now, the next one is held back for them, a quarter of the time that the last one took at
+    most.
     """
 
     def __init__(self, send: Callable[[Call[Any]], Any]) -> None:
@@ -75,6 +81,8 @@ class Enqueuer:
         self._lock = threading.Lock()
         self._waiting: list[_ThreadWish] = []
         self._is_led = False
+        self._last_count = 0
+        self._last_took_s = 0.0
 
     def enqueue(self, call: Call[Run]) -> str:
         """The run's id, once it is on the server's disk. Raises as `create_run` does."""
@@ -93,12 +101,22 @@ class Enqueuer:
 
     def _lead(self) -> None:
         """One request, with the leader's own wish first in it, for all that wait."""
+        self._await_the_others()
+        began = time.monotonic()
         with self._lock:
             batch = _take(self._waiting)
         try:
             self._create(batch)
-        except BaseException as error:  # such as KeyboardInterrupt: nobody is left waiting for ever
+        except Exception as error:
             _fail(batch, error)
+        except BaseException:  # such as KeyboardInterrupt, which is the leader's own
+            _fail(batch, ConnectionFailed("the thread that sent the request was interrupted", sent=True))
+            raise
+        finally:
+            self._last_count, self._last_took_s = len(batch), time.monotonic() - began
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: Sequence[_ThreadWish]) -> None:
         with self._lock:
             leader = self._waiting[0] if self._waiting else None
             self._is_led = leader is not None
@@ -106,6 +124,11 @@ class Enqueuer:
             wish.woken.set()
         if leader is not None:
             leader.woken.set()
+
+    def _await_the_others(self) -> None:
+        until = time.monotonic() + min(self._last_took_s / 4, LONGEST_WAIT_S)
+        while len(self._waiting) < self._last_count and time.monotonic() < until:
+            time.sleep(SHORTEST_WAIT_S)
 
     def _create(self, batch: Sequence[_ThreadWish]) -> None:
         try:

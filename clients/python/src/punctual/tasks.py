@@ -101,7 +101,10 @@ class Tasks:
         self._apply_at_start = apply if apply is not None else self._apply_at_start
         self._keys = None
         self._applied = False
-        self._client = self._async_client = None
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = self._async_client = None
 
     # --- declaring ---
 
@@ -223,7 +226,7 @@ class Tasks:
         if self._apply_at_start:
             # Without retries of its own, so that the log says at once what it waits for.
             impatient = Punctual(self._url, self._api_key, timeout=_APPLY_TIMEOUT_S, retries=0)
-            self._applier = Applier(lambda: self._apply_by(impatient), impatient.url)
+            self._applier = Applier(self._apply_by, impatient)
             self._applier.start()
 
     async def stop(self) -> None:
@@ -231,6 +234,10 @@ class Tasks:
         if self._applier is not None:
             self._applier.stop()
             self._applier = None
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
         if self._async_client is not None:
             await self._async_client.aclose()
 
@@ -351,13 +358,13 @@ class Tasks:
     async def _give_up(self, run: Run, trouble: Fail) -> None:
         try:
             await self.async_client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
     def _give_up_now(self, run: Run, trouble: Fail) -> None:
         try:
             self.client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
 
@@ -423,7 +430,7 @@ def _checked_payload(task: Declared, payload: Any) -> Any:
     return plain
 
 
-def _log_unheard(run: Run, trouble: PunctualError) -> None:
+def _log_unheard(run: Run, trouble: Exception) -> None:
     log.warning(
         "the server does not know that run %s has failed for good, and may try it again: %s",
         *(run.id, trouble),

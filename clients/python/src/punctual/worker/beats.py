@@ -18,7 +18,7 @@ MOST_ROWS = 1000  # of one request
 
 
 class Beats:
-    """Prolongs the leases of all that is held. Where one is over, its run is lost and its function canceled."""
+    """Prolongs the leases of all that is held. Where one is over the run is lost, its function canceled."""
 
     def __init__(
         self, client: AsyncPunctual, server: Server, held: Mapping[tuple[str, int], Held], lease_s: float

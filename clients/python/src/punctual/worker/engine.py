@@ -21,15 +21,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio.to_thread
-
 from punctual.aio import AsyncPunctual
 from punctual.durations import Duration, duration_seconds, duration_text
 from punctual.encoding import encode
 from punctual.errors import PunctualError
 from punctual.models import LeasedRun
 from punctual.policies import Fail, Retry
-from punctual.registry import Run, definition_of
+from punctual.registry import Run, allow_threads, definition_of
 from punctual.tasks import Tasks
 from punctual.visibility import measuring
 from punctual.worker.away import Patience, Server, may_pass
@@ -105,7 +103,7 @@ class Engine:
         self._idle.set()
         self._stop = asyncio.Event()
         self._cut_off = False
-        self._reports = Reports(self._client, self._server, self._let_go)
+        self._reports = Reports(self._client, self._server, self._let_go, self._is_busy)
         self._beats = Beats(self._client, self._server, self._held, lease_s)
 
     def stop(self) -> None:
@@ -115,8 +113,9 @@ class Engine:
 
     async def run(self) -> bool:
         """Works until `stop`. True: nothing was left behind. Raises PunctualError where it cannot begin."""
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        limiter.total_tokens = max(limiter.total_tokens, self._settings.concurrency)
+        allow_threads(self._settings.concurrency)
+        with measuring():
+            pass  # hooks what is to be counted, which takes a moment that the first run should not wait
         fetching = asyncio.create_task(self._fetch())
         helpers = [asyncio.create_task(self._beats.run()), asyncio.create_task(self._reports.run())]
         stopping = asyncio.ensure_future(self._stop.wait())
@@ -157,6 +156,9 @@ class Engine:
                 tell(logging.INFO, "tasks_applied", created=plan.created, changed=plan.changed,
                      unchanged=plan.unchanged)  # fmt: skip
                 return
+
+    def _is_busy(self) -> bool:
+        return bool(self._running or self._unstarted)
 
     # --- taking ---
 

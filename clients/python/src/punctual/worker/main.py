@@ -162,7 +162,3 @@ def _leave_threads(code: int) -> int:
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(code)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,6 +8,7 @@ before still arrives, and is given back.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from typing import Any
@@ -15,28 +16,42 @@ from typing import Any
 import httpx
 
 from punctual.aio import AsyncPunctual
+from punctual.lanes import AsyncLanes
 
 
-class PollClient(AsyncPunctual):
-    """A client that knows the socket of its newest connection. For one call at a time."""
+class _WatchedTransport(httpx.AsyncHTTPTransport):
+    """httpx's own, which remembers its connection."""
 
-    _stream: Any = None
+    stream: Any = None
 
-    def say_goodbye(self) -> None:
-        """Closes our half: nothing further is asked, and what is on its way may still come."""
-        raw = self._stream.get_extra_info("socket") if self._stream is not None else None
-        if raw is not None:
-            with contextlib.suppress(OSError):
-                raw.shutdown(socket.SHUT_WR)
-
-    def _connect(self) -> httpx.AsyncClient:
-        http = super()._connect()
-        http.event_hooks = {"request": [self._watch]}
-        return http
-
-    async def _watch(self, request: httpx.Request) -> None:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "trace": self._note}
+        return await super().handle_async_request(request)
 
     async def _note(self, event: str, fields: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
-            self._stream = fields["return_value"]
+            self.stream = fields["return_value"]
+
+
+class _WatchedLanes(AsyncLanes):
+    transport_class = _WatchedTransport
+    newest: httpx.AsyncBaseTransport | None = None
+
+    def take(self) -> httpx.AsyncBaseTransport:
+        lane = self.newest = super().take()
+        return lane
+
+
+class PollClient(AsyncPunctual):
+    """A client that can leave. For one call at a time."""
+
+    _lanes_class = _WatchedLanes
+
+    def say_goodbye(self) -> None:
+        """Closes our half: nothing further is asked, and what is on its way may still come."""
+        lanes = self._lanes.get(asyncio.get_running_loop())
+        stream = getattr(getattr(lanes, "newest", None), "stream", None)
+        raw = stream.get_extra_info("socket") if stream is not None else None
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_WR)
