@@ -17,16 +17,18 @@ import pytest
 from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
-from support.receiver import Receiver
-from support.server import Factory, Server
-from support.waiting import wait_for
-from support.words import all_runs, http_task, put_task
 
 from punctual import Punctual, outbox
 from punctual.outbox import handover
 from punctual.outbox.handover import Ask, Options, Send, round_trip
 from punctual.outbox.relay import create_runs_of
+from support.receiver import Receiver
+from support.server import Server
+from support.waiting import wait_for
+from support.words import all_runs, http_task, put_task
 
+SOURCE = Path(outbox.__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE)}
 QUICK = Options(interval=0.05, timeout=5, lease=5.5)
 SHORT_LEASE = Options(interval=0.02, timeout=0.4, lease=0.5)
 
@@ -84,10 +86,10 @@ def hand_over_all(relay: outbox.Relay) -> None:
 
 
 def test_what_is_rolled_back_does_not_run(mail: Server, engine: Engine, relay: outbox.Relay) -> None:
-    with pytest.raises(RuntimeError), Session(engine) as session, session.begin():
+    with Session(engine) as session:
         outbox.enqueue(session, "send-mail", {"to": "ann"})
         session.flush()
-        raise RuntimeError("the order was refused")
+        session.rollback()
     enqueue(engine, {"to": "bob"})
     hand_over_all(relay)
     assert payloads(mail) == [{"to": "bob"}]
@@ -99,7 +101,7 @@ def test_what_is_committed_runs_and_its_row_goes(
     enqueue(engine, {"to": "ann"})
     assert all_runs(mail) == []
     assert relay.hand_over() == 1
-    assert receiver.wait("/mail").json() == {"to": "ann"}
+    assert receiver.wait("/mail")[0].json() == {"to": "ann"}
     assert rows_in(engine) == []
 
 
@@ -243,7 +245,9 @@ outbox.Relay(engine, Punctual(url, transport=Deadly()), options=Options(timeout=
 def test_killed_at_any_moment_it_runs_once_if_it_was_committed(
     mail: Server, engine: Engine, database: str, receiver: Receiver, where: str, made: list[Any]
 ) -> None:
-    done = subprocess.run([sys.executable, "-c", CRASH, where, database, mail.url], check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, where, database, mail.url], env=ENVIRONMENT, check=False, timeout=60
+    )
     assert done.returncode == -signal.SIGKILL
     if where == "before the rows are deleted":
         assert (payloads(mail), len(rows_in(engine))) == (made, 2)
@@ -400,9 +404,10 @@ def drive(engine: Engine, answer_to: Any, options: Options = QUICK) -> int:
         try:
             if isinstance(step, Ask):
                 with engine.begin() as connection:
-                    step = steps.send(step.function(connection))
+                    answer = step.function(connection)
             else:
-                step = steps.send(answer_to(step))
+                answer = answer_to(step)
+            step = steps.send(answer)
         except StopIteration as end:
             return int(end.value)
 
@@ -462,11 +467,12 @@ def drive_until_sent(engine: Engine) -> None:
     step = next(steps)
     while isinstance(step, Ask):
         with engine.begin() as connection:
-            step = steps.send(step.function(connection))
+            answer = step.function(connection)
+        step = steps.send(answer)
     steps.close()
 
 
-def test_a_server_that_was_never_reached_does_not_use_the_key_up(engine: Engine, server_factory: Factory) -> None:
+def test_a_server_that_was_never_reached_does_not_use_the_key_up(engine: Engine) -> None:
     enqueue(engine, 1)
     with pytest.raises(Exception, match="nothing was sent"):
         outbox.Relay(engine, url="http://127.0.0.1:9", options=QUICK).hand_over()
@@ -485,7 +491,7 @@ def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, **env},
+        env={**ENVIRONMENT, **env},
     )
 
 
@@ -495,7 +501,7 @@ def test_the_command_hands_over_until_it_is_stopped(mail: Server, tmp_path: Path
     engine = create_engine(database)
     enqueue(engine, *range(20), delay="1d")
     line = [sys.executable, "-m", "punctual.outbox.command", "--url", mail.url, "--interval", "0.05"]
-    process = subprocess.Popen(line, env={**os.environ, "DATABASE_URL": database})
+    process = subprocess.Popen(line, env={**ENVIRONMENT, "DATABASE_URL": database})
     try:
         wait_for(lambda: not rows_in(engine), "the outbox is empty", within=30)
         process.terminate()
@@ -538,5 +544,5 @@ def test_the_table_is_printed_for_migrations(dialect: str) -> None:
 
 def test_options_that_make_no_sense_are_refused() -> None:
     for wrong in ({"batch": 0}, {"batch": 10_001}, {"interval": 0.0}, {"lease": 1.0, "timeout": 1.0}):
-        with pytest.raises(ValueError, match="must be|give|seconds"):
+        with pytest.raises(ValueError, match=r"must be|give|seconds"):
             Options(**wrong)  # type: ignore[arg-type]

@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     )
     usual = Options()
     words.add_argument(
-        "--database", metavar="URL", help="as SQLAlchemy writes it, with a driver that is not async; or DATABASE_URL"
+        "--database",
+        metavar="URL",
+        help="as SQLAlchemy writes it, with a driver that is not async; or DATABASE_URL",
     )
     words.add_argument("--url", help="the server; or PUNCTUAL_URL (http://127.0.0.1:8640)")
     words.add_argument(
@@ -62,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: done, or stopped in order. 1: the database does not answer. 2: the call is wrong; the reason is on standard error."""
+    """0: done, or stopped in order. 1: the database does not answer. 2: the call is wrong; the reason is on
+    standard error."""
     words = parser()
     chosen = words.parse_args(arguments)
     try:

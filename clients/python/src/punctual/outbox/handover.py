@@ -1,23 +1,26 @@
-"""How rows are handed over exactly once. Decisions and statements only: relay.py does the waiting and sending.
+"""How rows are handed over exactly once. Decisions and statements only: relay.py does the waiting and
+sending.
 
-Rows are handed over in batches, in the order of their ids, and one batch is on its way at a time, however many
-relays there are. What makes it exactly once:
+Rows are handed over in batches, in the order of their ids, and one batch is on its way at a time, however
+many relays there are. What makes it exactly once:
 
 1. Before anything is sent, a batch is written down: its rows get a key made up for it (`batch`), committed.
-2. The batch is sent with this key as Idempotency-Key. The server makes all of its runs or none, and binds the key to
-   the body of the first request it accepts: the same body again gets the same runs, another body is refused.
-3. Only then are its rows deleted. A relay that dies at any point leaves a batch that the next one sends again,
-   with the same key and the same bytes. Two that send it at once get the same runs.
+2. The batch is sent with this key as Idempotency-Key. The server makes all of its runs or none, and binds
+   the key to the body of the first request it accepts: the same body again gets the same runs, another body
+   is refused.
+3. Only then are its rows deleted. A relay that dies at any point leaves a batch that the next one sends
+   again, with the same key and the same bytes. Two that send it at once get the same runs.
 
-When the server refuses a row, the batch is sent without it, and still under its key: so of all that was ever sent for
-a batch the server accepts one body only, even when a request that was believed lost arrives late. Which rows left
-at which step is written down too (`left_out`), so that the one body it has accepted can always be found again.
+When the server refuses a row, the batch is sent without it, and still under its key: so of all that was
+ever sent for a batch the server accepts one body only, even when a request that was believed lost arrives
+late. Which rows left at which step is written down too (`left_out`), so that the one body it has accepted
+can always be found again.
 
-The server remembers a key for a day. A batch of which it is not known for KEY_LIFE whether the server has it is therefore
-not sent again: its rows are marked, and a person decides (docs/guides/outbox.md).
+The server remembers a key for a day. A batch of which it is not known for KEY_LIFE whether the server has
+it is therefore not sent again: its rows are marked, and a person decides (docs/guides/outbox.md).
 
-`round_trip` is a generator: it yields what is to be done, `Ask` (a transaction in the database) or `Send` (a request), and
-is sent what came of it. So the thread and the asyncio task of relay.py share every line.
+`round_trip` is a generator: it yields what is to be done, `Ask` (a transaction in the database) or `Send`
+(a request), and is sent what came of it. So the thread and the asyncio task of relay.py share every line.
 """
 
 from __future__ import annotations
@@ -37,30 +40,34 @@ from punctual.errors import ApiError, ConnectionFailed, PunctualError
 from punctual.outbox.table import not_on_its_way, table
 
 KEY_LIFE = timedelta(hours=20)
-"""How long the server certainly knows a key. It keeps them for 24 hours; the rest is for clocks that differ."""
+"""How long the server certainly knows a key. It keeps them for 24 hours; the rest is for clocks that
+differ."""
 
 BATCH_BYTES = 4 << 20
 """Of one request. The server takes 8 MiB."""
 
 UNKNOWN = (
-    "whether the server has this run is not known: it was sent at {:%Y-%m-%d %H:%M} UTC, no answer came, and the "
-    "server may have forgotten its key since. Look for the run; then delete this row, or put it back"
+    "whether the server has this run is not known: it was sent at {:%Y-%m-%d %H:%M} UTC, no answer came, and "
+    "the server may have forgotten its key since. Look for the run; then delete this row, or put it back"
 )
 EDITED = "the server has runs of another version of this batch: were rows of the outbox edited by hand?"
+FRESH: dict[str, Any] = {"error": None, "error_status": None, "left_out": None, "taken_until": None}
 FREE: dict[str, Any] = {"batch": None, "sent_at": None, "left_out": None}
 
 UNKNOWN_TASK_PAUSE = timedelta(minutes=1)
 UNKNOWN_TASK_LIFE = timedelta(hours=1)
-"""A row whose task the server does not know is tried again every minute for an hour: a deployment may be under way."""
+"""A row whose task the server does not know is tried again every minute for an hour: a deployment may be
+under way."""
 
 
 @dataclass(frozen=True)
 class Options:
     """How a relay works.
 
-    `batch`: rows in one request, 1 to 10,000. `interval`: seconds between two looks into the table; a commit in the
-    relay's own process wakes it at once. `lease`: seconds for which one relay has a batch to itself, so the longest wait
-    until another one takes over from one that died; longer than `timeout`. `timeout`: seconds for one request.
+    `batch`: rows in one request, 1 to 10,000. `interval`: seconds between two looks into the table; a
+    commit in the relay's own process wakes it at once. `lease`: seconds for which one relay has a batch to
+    itself, so the longest wait until another one takes over from one that died; longer than `timeout`.
+    `timeout`: seconds for one request.
     """
 
     batch: int = 500
@@ -143,7 +150,7 @@ def round_trip(options: Options) -> Steps:
             return len(rows)
         if _is_mismatch(answer):
             return (yield from _find_accepted(batch))
-        if not _is_refusal(answer):
+        if not isinstance(answer, ApiError) or not _is_refusal(answer):
             yield Ask(_let_go(batch, maybe_sent=_maybe_sent(answer)))
             raise answer
         batch = yield Ask(_leave_out(batch, rows, answer))
@@ -151,7 +158,8 @@ def round_trip(options: Options) -> Steps:
 
 
 def _find_accepted(batch: Batch) -> Steps:
-    """The key is bound to another body: one that we, or another relay, sent at an earlier step. Finds which."""
+    """The key is bound to another body: one that we, or another relay, sent at an earlier step. Finds
+    which."""
     for step in range(batch.step - 1, -1, -1):
         rows = batch.at(step)
         answer = yield _sending(batch.key, rows)
@@ -179,9 +187,9 @@ def _is_mismatch(answer: PunctualError) -> bool:
     return isinstance(answer, ApiError) and str(answer.problem.get("type", "")).endswith("problem-mismatch")
 
 
-def _is_refusal(answer: PunctualError) -> bool:
+def _is_refusal(answer: ApiError) -> bool:
     """The server understood and will not have it. Nothing was made. A proxy's own 403 or 404 is none."""
-    ours = isinstance(answer, ApiError) and "#problem-" in str(answer.problem.get("type", ""))
+    ours = "#problem-" in str(answer.problem.get("type", ""))
     return ours and answer.status in (400, 403, 404, 409, 413, 415)
 
 
@@ -310,7 +318,9 @@ def _let_go(batch: Batch, maybe_sent: bool) -> Callable[[Connection], None]:
     return let_go
 
 
-def _leave_out(batch: Batch, rows: Sequence[Row[Any]], answer: ApiError) -> Callable[[Connection], Batch | None]:
+def _leave_out(
+    batch: Batch, rows: Sequence[Row[Any]], answer: ApiError
+) -> Callable[[Connection], Batch | None]:
     """The next step of a batch that was refused: without the rows the server named.
 
     Where it named none, without the second half: so the culprit is alone in the end.
@@ -355,7 +365,7 @@ def _try_unknown_again(connection: Connection, now: datetime) -> None:
         table.c.taken_until < now - UNKNOWN_TASK_PAUSE,
         not_on_its_way(),
     )
-    connection.execute(update(table).where(*due).values(error=None, error_status=None, left_out=None))
+    connection.execute(update(table).where(*due).values(FRESH))
 
 
 def _parts(ids: Sequence[int]) -> list[Sequence[int]]:

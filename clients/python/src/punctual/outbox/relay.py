@@ -6,10 +6,10 @@
     async with outbox.AsyncRelay(engine):       # a task of the running loop, for an AsyncEngine
         ...
 
-Both look into the table after each commit that enqueued something in this process, and at an interval for what others
-committed. Any number may run at once, in any number of processes: one hands over, the others stand by. A
-server or a database that is not there is waited for, with growing pauses, and said once in the log
-(`punctual.outbox`).
+Both look into the table after each commit that enqueued something in this process, and at an interval for
+what others committed. Any number may run at once, in any number of processes: one hands over, the others
+stand by. A server or a database that is not there is waited for, with growing pauses, and said once in the
+log (`punctual.outbox`).
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class _Pace:
 class Relay:
     """Hands rows over on a thread of its own, between `start` and `stop`, or within `with`.
 
-    `client` is a `Punctual` of yours; without one, a client for `url` and `api_key` (or PUNCTUAL_URL and PUNCTUAL_API_KEY) is made, and
-    closed at the end. Neither server nor table need be there at the start.
+    `client` is a `Punctual` of yours; without one, a client for `url` and `api_key` (or PUNCTUAL_URL and
+    PUNCTUAL_API_KEY) is made, and closed at the end. Neither server nor table need be there at the start.
     """
 
     def __init__(
@@ -162,7 +162,8 @@ class AsyncRelay:
         self._waker: Waker | None = None
 
     async def hand_over(self) -> int:
-        """One batch. Says how many runs were made; 0 where nothing waits. Raises as `Relay.hand_over` does."""
+        """One batch. Says how many runs were made; 0 where nothing waits. Raises as `Relay.hand_over`
+        does."""
         steps = round_trip(self.options)
         answer: Any = None
         while True:
@@ -223,7 +224,8 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def create_runs_of(step: Send) -> Call[list[str]]:
-    """POST /v1/runs/batch with the rows as they stand in the table, byte for byte: the key is bound to them."""
+    """POST /v1/runs/batch with the rows as they stand in the table, byte for byte: the key is bound to
+    them."""
     return Call(
         "POST",
         "/v1/runs/batch",

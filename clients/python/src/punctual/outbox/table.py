@@ -1,7 +1,7 @@
 """The table punctual_outbox, and the row that `enqueue` adds to it.
 
-A row is one run that the server shall make. It lives from the commit of the transaction that wrote it until the
-server has it, mostly for milliseconds; only rows that the server refused stay.
+A row is one run that the server shall make. It lives from the commit of the transaction that wrote it until
+the server has it, mostly for milliseconds; only rows that the server refused stay.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_mock_engine,
     event,
     or_,
     select,
@@ -34,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, registry
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
 
 from punctual.clock import now
@@ -117,20 +117,22 @@ def enqueue(
 ) -> None:
     """Makes a run of `task` if and when the transaction of `session` is committed.
 
-    `task` is a task's name, the decorated function, or a target of its own such as
-    `{"queue": {"name": "emails"}}` or `{"http": {"url": ...}, "retry": {...}}`. `delay` counts from this call, not from
-    the moment the server hears of it; `run_at` is an instant with a zone. `priority` is 0 to 9.
+    `task` is a task's name, the decorated function, or a target of its own such as `{"queue": {"name":
+    "emails"}}` or `{"http": {"url": ...}, "retry": {...}}`. `delay` counts from this call, not from the
+    moment the server hears of it; `run_at` is an instant with a zone. `priority` is 0 to 9.
 
-    Raises TypeError or ValueError at once for what cannot be said in JSON, for a payload over 256 KiB, and where
-    both `delay` and `run_at` are given. What only the server can tell, such as a task it does not know, comes
-    later: see `refused`. Works with both kinds of session and never waits.
+    Raises TypeError or ValueError at once for what cannot be said in JSON, for a payload over 256 KiB, and
+    where both `delay` and `run_at` are given. What only the server can tell, such as a task it does not
+    know, comes later: see `refused`. Works with both kinds of session and never waits.
     """
     if delay is not None and run_at is not None:
         raise ValueError("delay and run_at exclude each other: give one")
     wish: dict[str, Any] = dict(task) if isinstance(task, Mapping) else {"task": _name(task)}
     if payload is not None:
         if len(encode(payload)) > PAYLOAD_MOST:
-            raise ValueError("a payload may have at most 256 KiB as JSON: keep it in your database, send its key")
+            raise ValueError(
+                "a payload may have at most 256 KiB as JSON: keep it in your database, send its key"
+            )
         wish["payload"] = payload
     at = datetime.fromtimestamp(now(), timezone.utc)
     if delay is not None:
@@ -185,32 +187,27 @@ def _wake_all(_: Session) -> None:
 
 
 def create_table(bind: Engine | Connection) -> None:
-    """Makes the table where it is not there. With an AsyncEngine: `await connection.run_sync(create_table)`."""
+    """Makes the table where it is not there. With an AsyncEngine: `await
+    connection.run_sync(create_table)`."""
     metadata.create_all(bind)
 
 
 def ddl(dialect: str = "postgresql") -> str:
-    """The statements that make the table, for those who write migrations by hand: "postgresql" or "sqlite"."""
-    lines: list[str] = []
-
-    def keep(statement: Any, *_: Any, **__: Any) -> None:
-        lines.append(str(statement.compile(dialect=_dialect(dialect))).strip().replace("\t", "    ") + ";")
-
-    engine = create_mock_engine("sqlite://", keep)
-    engine.dialect = _dialect(dialect)
-    metadata.create_all(engine, checkfirst=False)
-    return "\n".join(lines) + "\n"
-
-
-def _dialect(name: str) -> Dialect:
-    return make_url(f"{name}://").get_dialect()()
+    """The statements that make the table, for those who write migrations by hand: "postgresql" or
+    "sqlite"."""
+    words = make_url(f"{dialect}://").get_dialect()()
+    statements: list[ExecutableDDLElement] = [CreateTable(table)]
+    statements += [CreateIndex(index) for index in table.indexes]
+    texts = [str(statement.compile(dialect=words)).strip().replace("\t", "    ") for statement in statements]
+    return "".join(f"{text};\n" for text in texts)
 
 
 # --- what the server refused ---
 
 
 def refused(connection: Connection) -> list[dict[str, Any]]:
-    """The rows that the server refused, the oldest first: id, wish (JSON text), created_at, refused_at, error."""
+    """The rows that the server refused, the oldest first: id, wish (JSON text), created_at, refused_at,
+    error."""
     columns = (table.c.id, table.c.wish, table.c.created_at, table.c.refused_at, table.c.error)
     rows = connection.execute(select(*columns).where(table.c.error.is_not(None)).order_by(table.c.id))
     return [dict(row._mapping) for row in rows]
