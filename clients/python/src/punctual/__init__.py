@@ -21,13 +21,19 @@ from punctual.errors import (
     Unauthorized,
     Unavailable,
 )
+from punctual.fastapi import PunctualApp
 from punctual.policies import CatchUp, Expect, Fail, RateLimit, Retry, Runbook
+from punctual.registry import PayloadInvalid, Run
+from punctual.signature import SignatureInvalid, sign, verify
+from punctual.tasks import ConfigurationMissing, TaskFunction, Tasks
 from punctual.version import __version__
+from punctual.visibility import Visibility, db_call, report, wrap_connection
 
 __all__ = [
     "ApiError",
     "AsyncPunctual",
     "CatchUp",
+    "ConfigurationMissing",
     "Conflict",
     "ConnectionFailed",
     "Expect",
@@ -35,14 +41,26 @@ __all__ = [
     "Forbidden",
     "Invalid",
     "NotFound",
+    "PayloadInvalid",
     "Punctual",
+    "PunctualApp",
     "PunctualError",
     "RateLimit",
     "Retry",
+    "Run",
     "Runbook",
+    "SignatureInvalid",
     "Stale",
+    "TaskFunction",
+    "Tasks",
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",
+    "Visibility",
     "__version__",
+    "db_call",
+    "report",
+    "sign",
+    "verify",
+    "wrap_connection",
 ]

@@ -1,7 +1,7 @@
 """Tasks as functions: what a decorator declares, and what the function is given.
 
-    Handler     knows a function's parameters: which takes the run, which the payload, and validates the payload
     Run         what the function is given
+    Handler     a function: which parameter takes the run, which the payload, and whether that validates
     Declared    a name, a handler and everything of the definition but its target
     Declarations    the declared tasks of one app, by name
 
@@ -10,6 +10,7 @@ Nothing here talks to a server.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
@@ -17,13 +18,16 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import anyio.to_thread
 
 from punctual.durations import Duration, Instant, duration_text, instant_text
 from punctual.encoding import encode
 from punctual.policies import CatchUp, Expect, Fail, RateLimit, Retry
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _SUMMARY_BYTES = 1000
@@ -46,7 +50,7 @@ class PayloadInvalid(Fail):
 
 @dataclass(frozen=True)
 class Run:
-    """The run that a function carries out. For a test of the function, make one: `Run(payload={"kind": "daily"})`.
+    """The run that a function carries out. To test the function, make one: `Run(payload={"kind": "daily"})`.
 
     `id` is the same in every attempt, so use it to notice what was done already. `attempt` counts from 1.
     `fence` only grows: hand it on to what the work changes, so that an attempt that was only slow cannot
@@ -67,7 +71,7 @@ class Run:
     async def heartbeat(self, extend: Duration | None = None) -> None:
         """Keeps a worker's run its own for so long from now, as long as before where `extend` is None.
 
-        A run that came over HTTP has no lease: it may take as long as its task's `timeout`, and this does nothing.
+        A run that came over HTTP has no lease, and this does nothing: it may take its task's `timeout`.
         """
         if self.beat is not None:
             await self.beat(extend)
@@ -123,6 +127,12 @@ class Handler:
         answer = await anyio.to_thread.run_sync(partial(self.function, *positional, **named))
         return await answer if inspect.isawaitable(answer) else answer
 
+    def call_here(self, run: Run) -> Any:
+        """Calls it in this thread, where no event loop may run; an async function gets one of its own."""
+        positional, named = self.arguments(run)
+        answer = self.function(*positional, **named)
+        return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+
     def _read_parameters(self) -> None:
         title = getattr(self.function, "__qualname__", repr(self.function))
         payloads = []
@@ -145,8 +155,12 @@ class Handler:
             self._adapter = _adapter_of(payloads[0].annotation, title)
 
 
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
 def _signature_of(function: Callable[..., Any], title: str) -> inspect.Signature:
-    """With annotations as objects; one that cannot be found stays a text, which matters only for a payload."""
+    """With annotations as objects. Where one is not found all stay texts: for a run that does not matter."""
     try:
         return inspect.signature(function, eval_str=True)
     except NameError:
@@ -198,7 +212,7 @@ class Declared:
 
 
 def definition_of(declared: Declared, target: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition for `PUT /v1/tasks/{name}` and `POST /v1/apply`; `target` is such as `{"http": {...}}`."""
+    """The definition as `POST /v1/apply` takes it; `target` is such as `{"http": {...}}`."""
     definition: dict[str, Any] = json.loads(encode({**target, **declared.fields}))
     return definition
 
@@ -226,95 +240,94 @@ class Declarations:
         self._by_name[declared.name] = declared
 
 
+class TaskOptions(TypedDict, total=False):
+    """What a decorator may say besides the schedule: the fields of a task's definition, by their names."""
+
+    name: str | None  # the function's with dashes where not said
+    every: Duration | None  # instead of a cron expression: a period
+    at: Instant | None  # instead of a cron expression: once
+    timezone: str | None
+    jitter: Duration | None
+    dst_gap: Literal["run", "skip"] | None
+    dst_overlap: Literal["first", "both"] | None
+    start: Instant | None
+    end: Instant | None
+    summary: str | None  # the first line of the docstring where not said
+    payload: Any  # what runs of the schedule are given
+    timeout: Duration | None
+    retry: Retry | Mapping[str, Any] | None
+    expect: Expect | Mapping[str, Any] | None
+    overlap: Literal["allow", "skip", "queue", "replace"] | None
+    catch_up: CatchUp | Mapping[str, Any] | None
+    deadline: Duration | None
+    delivery: Literal["at_least_once", "at_most_once"] | None
+    owner: str | None  # this and the next four are the runbook
+    expected_input: str | None
+    expected_result: str | None
+    rollback: str | None
+    noticed_at: str | None
+    notify: Mapping[str, Any] | None
+    priority: int | None
+    max_running: int | None
+    rate_limit: RateLimit | Mapping[str, Any] | None
+
+
+_OF_SCHEDULE = ("timezone", "jitter", "dst_gap", "dst_overlap", "start", "end")
+_OF_RUNBOOK = ("owner", "expected_input", "expected_result", "rollback", "noticed_at")
+_DURATIONS = ("every", "jitter", "timeout", "deadline")
+_INSTANTS = ("at", "start", "end")
+
+
 def declare(
-    function: Callable[..., Any],
-    schedule: Schedule | None = None,
-    *,
-    name: str | None = None,
-    every: Duration | None = None,
-    at: Instant | None = None,
-    timezone: str | None = None,
-    jitter: Duration | None = None,
-    dst_gap: Literal["run", "skip"] | None = None,
-    dst_overlap: Literal["first", "both"] | None = None,
-    start: Instant | None = None,
-    end: Instant | None = None,
-    summary: str | None = None,
-    payload: Any = None,
-    timeout: Duration | None = None,
-    retry: Retry | Mapping[str, Any] | None = None,
-    expect: Expect | Mapping[str, Any] | None = None,
-    overlap: Literal["allow", "skip", "queue", "replace"] | None = None,
-    catch_up: CatchUp | Mapping[str, Any] | None = None,
-    deadline: Duration | None = None,
-    delivery: Literal["at_least_once", "at_most_once"] | None = None,
-    owner: str | None = None,
-    expected_input: str | None = None,
-    expected_result: str | None = None,
-    rollback: str | None = None,
-    noticed_at: str | None = None,
-    notify: Mapping[str, Any] | None = None,
-    priority: int | None = None,
-    max_running: int | None = None,
-    rate_limit: RateLimit | Mapping[str, Any] | None = None,
-    signing_secret: str | None = None,
+    function: Callable[..., Any], schedule: Schedule | None = None, **options: Unpack[TaskOptions]
 ) -> Declared:
     """What a decorator says, put in the words of a definition. What is None is left to the server's defaults.
 
-    The name is the function's with dashes where it is not said, the summary the first line of its docstring.
     Raises ValueError and TypeError for what makes no sense here; the rest the server judges.
     """
+    unknown = [name for name in options if name not in TaskOptions.__annotations__]
+    if unknown:
+        raise TypeError(
+            f"a task has no {', '.join(unknown)}; it has {', '.join(TaskOptions.__annotations__)}"
+        )
+    fields: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    for name in fields.keys() & _DURATIONS:
+        fields[name] = duration_text(fields[name])
+    for name in fields.keys() & _INSTANTS:
+        fields[name] = instant_text(fields[name])
     own = getattr(function, "__name__", "").strip("_").lower().replace("_", "-")
-    runbook = _said(
-        owner=owner,
-        expected_input=expected_input,
-        expected_result=expected_result,
-        rollback=rollback,
-        noticed_at=noticed_at,
+    name = _checked_name(fields.pop("name", own))
+    when = _schedule_of(
+        schedule, fields.pop("every", None), fields.pop("at", None), _taken(fields, _OF_SCHEDULE)
     )
-    options = _said(
-        timezone=timezone,
-        dst_gap=dst_gap,
-        dst_overlap=dst_overlap,
-        jitter=None if jitter is None else duration_text(jitter),
-        start=None if start is None else instant_text(start),
-        end=None if end is None else instant_text(end),
+    runbook = _taken(fields, _OF_RUNBOOK)
+    whole = {"summary": _first_line(function), "schedule": when, "runbook": runbook or None, **fields}
+    return Declared(
+        name, Handler(function), {key: value for key, value in whole.items() if value is not None}
     )
-    fields = _said(
-        summary=summary or _first_line(function),
-        schedule=_schedule_of(schedule, every, at, options),
-        payload=payload,
-        timeout=None if timeout is None else duration_text(timeout),
-        retry=retry,
-        expect=expect,
-        overlap=overlap,
-        catch_up=catch_up,
-        deadline=None if deadline is None else duration_text(deadline),
-        delivery=delivery,
-        runbook=runbook or None,
-        notify=notify,
-        priority=priority,
-        max_running=max_running,
-        rate_limit=rate_limit,
-        signing_secret=signing_secret,
-    )
-    return Declared(_checked_name(name or own), Handler(function), fields)
+
+
+def _taken(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Those of the names that are there, taken out."""
+    return {name: fields.pop(name) for name in names if name in fields}
 
 
 def _schedule_of(
-    schedule: Schedule | None, every: Duration | None, at: Instant | None, options: dict[str, Any]
+    schedule: Schedule | None, every: str | None, at: str | None, options: dict[str, Any]
 ) -> Any:
     whole = schedule is not None and not isinstance(schedule, str)
     if sum(one is not None for one in (schedule, every, at)) > 1:
-        raise ValueError("a cron expression, every= and at= exclude each other: for several schedules give a list")
+        raise ValueError(
+            "a cron expression, every= and at= exclude each other: for several schedules give a list"
+        )
     if whole and options:
         raise ValueError(f"{', '.join(options)} beside a whole schedule: say it inside of that")
     if isinstance(schedule, str):
         return {"cron": schedule, **options}
     if every is not None:
-        return {"every": duration_text(every), **options}
+        return {"every": every, **options}
     if at is not None:
-        return {"at": instant_text(at), **options}
+        return {"at": at, **options}
     if options and not whole:
         raise ValueError(f"{', '.join(options)} without a schedule: give a cron expression, every= or at=")
     return schedule
@@ -323,7 +336,7 @@ def _schedule_of(
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f'"{name}" cannot be the name of a task: give name=, 1 to 100 of a-z 0-9 . _ -, a letter or digit first'
+            f'"{name}" cannot name a task: give name=, 1 to 100 of a-z 0-9 . _ -, a letter or digit first'
         )
     return name
 
@@ -334,7 +347,3 @@ def _first_line(function: Callable[..., Any]) -> str | None:
     if not lines:
         return None
     return lines[0].encode()[:_SUMMARY_BYTES].decode(errors="ignore")
-
-
-def _said(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -30,7 +30,7 @@ class SignatureInvalid(PunctualError):
 
 
 def secrets_of(given: str | Sequence[str]) -> list[bytes]:
-    """The keys that one or several `whsec_...` secrets hold; several also as one text, separated by blanks or commas.
+    """The keys in one or several `whsec_...` secrets; several may be one text, with blanks or commas between.
 
     Raises ValueError where one is none. The message does not contain the secret.
     """
@@ -71,7 +71,9 @@ def verify_with(
     found = _webhook_headers(headers)
     message_id, sent, signatures = (found.get(name, "") for name in ("id", "timestamp", "signature"))
     if not (message_id and sent and signatures):
-        raise SignatureInvalid("it is not signed: webhook-id, webhook-timestamp or webhook-signature is missing")
+        raise SignatureInvalid(
+            "it is not signed: webhook-id, webhook-timestamp or webhook-signature is missing"
+        )
     # At most 15 digits: int() of a text without end is work that a stranger could order.
     if not (sent.isascii() and sent.isdigit() and len(sent) <= 15):
         raise SignatureInvalid("webhook-timestamp is not a number of seconds")
@@ -87,12 +89,17 @@ def verify_with(
         for one in offered:  # all of them: how long it takes tells nothing
             genuine |= hmac.compare_digest(right, one)
     if not genuine:
-        raise SignatureInvalid("no signature fits: another secret signed it, or the body was changed on the way")
+        raise SignatureInvalid(
+            "no signature fits: another secret signed it, or the body was changed on the way"
+        )
 
 
 def _webhook_headers(headers: Mapping[str, str]) -> dict[str, str]:
     found = {}
-    for name, value in headers.items():  # Flask's headers iterate over pairs, but have items() like all others
+    for (
+        name,
+        value,
+    ) in headers.items():  # Flask's headers iterate over pairs, but have items() like all others
         lower = name.lower()
         if lower.startswith("webhook-"):
             found[lower.removeprefix("webhook-")] = value

@@ -8,8 +8,8 @@ said how its cache did: `punctual.report(cache="hit")`. Punctual keeps both with
 Counted are the statements of SQLAlchemy, of any engine, sync or async; those of any DB-API connection that
 `wrap_connection` has wrapped; blocks of `with db_call():`; and what `report` adds. A request has a `Measure`,
 held by a context variable: it is shared with what the request awaits, with the tasks it starts and with
-threads of `run_in_threadpool` and `asyncio.to_thread`, and with nothing else. (A bare `threading.Thread` starts
-with an empty context before Python 3.14: what it does is not counted, unless it runs in `copy_context()`.)
+threads of `run_in_threadpool` and `asyncio.to_thread`, and with nothing else. (A bare `threading.Thread`
+starts with an empty context before Python 3.14: what it does is counted only inside of `copy_context()`.)
 
 Unknown is never 0: where nothing in this process has ever been counted, nothing is said.
 """
@@ -159,7 +159,7 @@ def db_call(calls: int = 1) -> Iterator[None]:
 
 
 class Visibility:
-    """Middleware, plain ASGI: each HTTP response says in its headers what the request has cost until it began.
+    """Middleware, plain ASGI: each HTTP response says in its headers what the request cost until it began.
 
     What a response does after its first byte, such as the queries of a stream, cannot be in its headers.
     """
@@ -287,7 +287,7 @@ class CountingCursor(_Counting):
 
 
 class CountingConnection(_Counting):
-    """A connection whose cursors count; `execute` and the like of the connection itself, where a driver has them, too."""
+    """A connection whose cursors count, and its own `execute` where the driver has one."""
 
     __slots__ = ()
 
