@@ -1,0 +1,94 @@
+#include "server/test_clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/now.h"
+
+#define SETTING "test_clock" // microseconds since 1970
+
+// Where the clock of this store stood. STATUS_NOT_FOUND: it has never had a test clock.
+static enum status find_kept(struct store *store, wall *ret)
+{
+    char kept[32];
+    enum status status = store_get_setting(store, SETTING, kept, sizeof kept);
+    if (status == STATUS_OK)
+        *ret = (wall){strtoll(kept, NULL, 10)};
+    return status;
+}
+
+static enum status is_new(struct store *store, bool *ret)
+{
+    struct store_start start;
+    enum status status = store_start(store, &start);
+    if (status == STATUS_OK)
+        *ret = start.last_run.value == 0 && start.last_turn == 0;
+    return status;
+}
+
+static enum status cannot_read(const struct store *store, char *why, size_t size)
+{
+    snprintf(why, size, "the store cannot be read: %s", store_problem(store));
+    return STATUS_FAILED;
+}
+
+enum status test_clock_start(struct store *store, wall wanted, wall *ret, char *why, size_t size)
+{
+    wall kept = WALL_NONE;
+    bool fresh = true;
+    enum status status = find_kept(store, &kept);
+    if (status == STATUS_NOT_FOUND)
+        status = is_new(store, &fresh);
+    if (status != STATUS_OK)
+        return cannot_read(store, why, size);
+    if (!fresh) {
+        snprintf(why, size,
+                 "the store has tasks and runs of a real clock, and a test clock would let their "
+                 "time pass: give --test-clock a store of its own with --store");
+        return STATUS_CONFLICT;
+    }
+    wall start = wall_is_set(wanted) ? wanted : kept;
+    if (!wall_is_set(start))
+        start = (wall){wall_now().us / SECOND * SECOND};
+    if (start.us < kept.us) {
+        char stood[MOMENT_TEXT];
+        wall_format(kept, stood);
+        snprintf(why, size,
+                 "the test clock of this store stands at %s and does not go back: start with that "
+                 "moment or a later one, or with a new store",
+                 stood);
+        return STATUS_CONFLICT;
+    }
+    if (test_clock_keep(store, start) != STATUS_OK)
+        return cannot_read(store, why, size);
+    *ret = start;
+    return STATUS_OK;
+}
+
+enum status test_clock_refuse(struct store *store, char *why, size_t size)
+{
+    wall kept;
+    enum status status = find_kept(store, &kept);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status != STATUS_OK)
+        return cannot_read(store, why, size);
+    snprintf(why, size,
+             "the store was made with a test clock, whose moments were none of the world's: start "
+             "with --test-clock, or choose another store with --store");
+    return STATUS_CONFLICT;
+}
+
+enum status test_clock_keep(struct store *store, wall now)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, now.us);
+    enum status status = store_begin(store);
+    if (status == STATUS_OK)
+        status = store_put_setting(store, SETTING, text);
+    if (status == STATUS_OK)
+        return store_commit(store);
+    store_rollback(store);
+    return status;
+}
