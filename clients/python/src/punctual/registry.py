@@ -346,4 +346,4 @@ def _first_line(function: Callable[..., Any]) -> str | None:
     lines = (text or "").strip().splitlines()
     if not lines:
         return None
-    return lines[0].encode()[:_SUMMARY_BYTES].decode(errors="ignore")
+    return lines[0].removesuffix(".").encode()[:_SUMMARY_BYTES].decode(errors="ignore") or None

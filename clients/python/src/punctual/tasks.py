@@ -11,12 +11,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -42,6 +40,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _ERROR_BYTES = 4000  # of an attempt's error
+_APPLY_TIMEOUT_S = 10.0
 
 
 class ConfigurationMissing(PunctualError):
@@ -82,8 +81,7 @@ class Tasks:
         self._applier: Applier | None = None
         self._lock = threading.Lock()
         self._client: Punctual | None = None
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPunctual]
-        self._clients = weakref.WeakKeyDictionary()
+        self._async_client: AsyncPunctual | None = None
 
     def configure(
         self,
@@ -102,8 +100,7 @@ class Tasks:
         self._apply_at_start = apply if apply is not None else self._apply_at_start
         self._keys = None
         self._applied = False
-        self._client = None
-        self._clients.clear()
+        self._client = self._async_client = None
 
     # --- declaring ---
 
@@ -177,12 +174,11 @@ class Tasks:
             return self._client
 
     def async_client(self) -> AsyncPunctual:
-        """A client of the server, for the event loop that runs. It stays this object's."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = AsyncPunctual(self._url, self._api_key)
-        return client
+        """A client of the server, for asyncio. It stays this object's."""
+        with self._lock:
+            if self._async_client is None:
+                self._async_client = AsyncPunctual(self._url, self._api_key)
+            return self._async_client
 
     @property
     def applied(self) -> bool:
@@ -191,9 +187,7 @@ class Tasks:
 
     def apply_now(self) -> models.Plan:
         """Applies the tasks of this app and touches no others. The same definitions again change nothing."""
-        plan = self.client().apply({"tasks": self.definitions()})
-        self._applied = True
-        return plan
+        return self._apply_by(self.client())
 
     async def apply(self) -> models.Plan:
         """As `apply_now`, awaited."""
@@ -212,7 +206,9 @@ class Tasks:
         self._signing_keys()
         self.definitions()
         if self._apply_at_start:
-            self._applier = Applier(self.apply_now, self.client().url)
+            # Without retries of its own, so that the log says at once what it waits for.
+            impatient = Punctual(self._url, self._api_key, timeout=_APPLY_TIMEOUT_S, retries=0)
+            self._applier = Applier(lambda: self._apply_by(impatient), impatient.url)
             self._applier.start()
 
     async def stop(self) -> None:
@@ -220,9 +216,13 @@ class Tasks:
         if self._applier is not None:
             self._applier.stop()
             self._applier = None
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        if self._async_client is not None:
+            await self._async_client.aclose()
+
+    def _apply_by(self, client: Punctual) -> models.Plan:
+        plan = client.apply({"tasks": self.definitions()})
+        self._applied = True
+        return plan
 
     # --- enqueueing ---
 
