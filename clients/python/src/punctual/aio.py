@@ -547,6 +547,7 @@ class AsyncPunctual:
             timeout=self._settings.timeout,
             limits=CONNECTIONS,
             transport=self._transport,
+            verify=self._settings.speaks_tls,
         )
 
     async def _send(self, call: Call[T]) -> T:

@@ -240,7 +240,8 @@ class _Transport(httpx.BaseTransport):
         target = request.url.raw_path.decode("ascii")
         exchange = Exchange(request.method, target, list(request.headers.raw), request.read())
         done = self._bridge.call(self._bridge.carry_out(exchange))
-        return httpx.Response(done.status, headers=done.answer_headers, content=done.answer, request=request)
+        body = b"" if request.method == "HEAD" else done.answer
+        return httpx.Response(done.status, headers=done.answer_headers, content=body, request=request)
 
 
 class _Lifespan:

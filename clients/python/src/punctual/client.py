@@ -549,6 +549,7 @@ class Punctual:
             timeout=self._settings.timeout,
             limits=CONNECTIONS,
             transport=self._transport,
+            verify=self._settings.speaks_tls,
         )
 
     def _send(self, call: Call[T]) -> T:

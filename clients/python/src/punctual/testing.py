@@ -16,6 +16,8 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
@@ -28,6 +30,7 @@ from punctual.asgi import TasksApp
 from punctual.bridge import Bridge
 from punctual.client import Punctual
 from punctual.durations import Duration, Instant, duration_text, instant_of, instant_text
+from punctual.errors import NotFound
 from punctual.models import Clock, Run, RunState
 from punctual.server import LocalServer
 from punctual.tasks import TaskFunction, Tasks
@@ -36,6 +39,7 @@ START = "2026-01-01T00:00:00Z"
 """Where the clock stands at first, where nothing else is said."""
 
 RUNS_SHOWN = 40
+ROOM = 256 << 20  # bytes free in memory, so that a store is kept there
 ENVIRONMENT = ("PUNCTUAL_URL", "PUNCTUAL_API_KEY", "PUNCTUAL_SIGNING_SECRET", "APP_URL")
 
 AnyTask = str | TaskFunction[Any, Any]
@@ -98,7 +102,10 @@ class TimeTravel:
         bridge = Bridge(self._app, self._hear)
         self.app_url = bridge.listen()
         ends.callback(bridge.stop)
-        self._server = LocalServer(*self._arguments(), program=self._program, env={"APP_URL": self.app_url})
+        folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="punctual-", dir=_quick_folder()))
+        self._server = LocalServer(
+            *self._arguments(), folder=Path(folder), program=self._program, env={"APP_URL": self.app_url}
+        )
         ends.callback(self._server.close)
         self.url = self._server.start().url
         ends.enter_context(_environment(self.url, self._server.secret, self.app_url))
@@ -203,7 +210,11 @@ class TimeTravel:
         __tracebackhide__ = True
         name = _name(task)
         wanted = [_utc(instant) for instant in instants]
-        listed = [run for run in self._listed(name) if run.is_final]
+        try:
+            listed = [run for run in self._listed(name) if run.is_final]
+        except NotFound:
+            known = ", ".join(task.name for task in self.client.tasks())
+            raise AssertionError(f"There is no task {name}; there are: {known or 'none'}.") from None
         found = {run.scheduled_for for run in listed if run.state == state}
         missing = [instant for instant in wanted if instant not in found]
         beside = [run for run in listed if run.scheduled_for not in wanted] if only else []
@@ -219,10 +230,6 @@ class TimeTravel:
     def _why_not(self, name: str, zone: tzinfo) -> str:
         """What is there instead, for whoever reads the failure."""
         lines = [f"The clock stands at {_shown(self._now, zone)}."]
-        known = [task.name for task in self.client.tasks()]
-        if name not in known:
-            lines.append(f"There is no task {name}; there are: {', '.join(known) or 'none'}.")
-            return "\n".join(lines)
         runs = self.runs(name)
         lines.append(f"The runs of {name}:" if runs else f"{name} has no runs.")
         lines += table_of(runs, zone)
@@ -350,6 +357,15 @@ def _shown(instant: datetime | None, zone: tzinfo) -> str:
 
 
 # --- while it runs ---
+
+
+def _quick_folder() -> str | None:
+    """Memory, where there is room: a test's store need not last, and syncing takes most of the time."""
+    memory = "/dev/shm"
+    with contextlib.suppress(OSError):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ROOM:
+            return memory
+    return None
 
 
 @contextlib.contextmanager
