@@ -1,4 +1,4 @@
-"""The app of test_app_fastapi.py: a FastAPI service as a user would write it, run by uvicorn in processes of its own.
+"""The app of test_app_fastapi.py: a FastAPI service as a user would write it, run by uvicorn.
 
 Each time a function is executed it appends a line to the file that EFFECTS names: (task, run, attempt, pid).
 """

@@ -187,7 +187,7 @@ async def test_settings_that_are_missing_fail_the_start(monkeypatch: pytest.Monk
     @tasks.task()
     def plain() -> None: ...
 
-    assert (await live(tasks.asgi()))[0] == "startup.failed"
+    assert await live(tasks.asgi()) == ["startup.failed"]
     with pytest.raises(ConfigurationMissing, match="set APP_URL"):
         tasks.start()
     tasks.configure(app_url="app.example.com")

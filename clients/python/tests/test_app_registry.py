@@ -1,11 +1,14 @@
 """What a decorator declares, and what a function is called with. No server."""
 
 import pickle
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -97,6 +100,23 @@ class Callable:
 )
 async def test_a_function_gets_what_it_asks_for(function: Any, payload: Any, value: Any) -> None:
     assert await Handler(function).call(Run(payload=payload)) == value
+
+
+async def test_long_tasks_keep_no_route_waiting() -> None:
+    """More of them than the threads that all of an app's plain routes share."""
+    done = threading.Event()
+    began = threading.Semaphore(0)
+
+    def long(run: Run) -> bool:
+        began.release()
+        return done.wait(30)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(Handler(long).call, Run())
+        for _ in range(50):
+            assert await anyio.to_thread.run_sync(began.acquire, True, 30)
+        await anyio.to_thread.run_sync(done.set)
 
 
 def test_without_an_event_loop_both_kinds_run() -> None:

@@ -10,14 +10,6 @@ import pytest
 from punctual import SignatureInvalid, clock, sign, verify
 from punctual.signature import secrets_of
 
-# The example of the specification.
-SPECIFIED = {
-    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    "id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-    "timestamp": "1614265330",
-    "body": b'{"test": 2432232314}',
-    "signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-}
 NOW = 1_800_000_000
 BODY = b'{"n": 1}'
 
@@ -43,14 +35,11 @@ def noon() -> Iterator[None]:
 
 def test_the_example_of_the_specification() -> None:
     clock.set_now(lambda: 1614265330)
-    s = SPECIFIED
-    assert sign(s["secret"], s["id"], int(s["timestamp"]), s["body"]) == s["signature"]
-    given = {
-        "webhook-id": s["id"],
-        "webhook-timestamp": s["timestamp"],
-        "webhook-signature": s["signature"],
-    }
-    verify(s["secret"], given, s["body"])
+    secret, message = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    body, signature = b'{"test": 2432232314}', "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert sign(secret, message, 1614265330, body) == signature
+    given = {"webhook-id": message, "webhook-timestamp": "1614265330", "webhook-signature": signature}
+    verify(secret, given, body)
 
 
 def test_the_clock_is_the_system_s_unless_a_test_says_otherwise() -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 import punctual
 from punctual import Visibility, db_call, report, wrap_connection
-from punctual.visibility import Measure, current_measure, measuring
+from punctual.visibility import Cache, Measure, current_measure, measuring
 
 pytestmark = pytest.mark.anyio
 
@@ -149,9 +149,8 @@ async def test_threads_and_tasks_of_a_request_count_to_it(engine: Engine) -> Non
     async def route() -> None:
         await run_in_threadpool(ask, engine, 1)
         await asyncio.to_thread(ask, engine, 2)
-        await asyncio.gather(
-            *(asyncio.create_task(anyio.to_thread.run_sync(ask, engine, 1)) for _ in range(3))
-        )
+        asking = [asyncio.create_task(asyncio.to_thread(ask, engine, 1)) for _ in range(3)]
+        await asyncio.gather(*asking)
         thread = threading.Thread(target=contextvars.copy_context().run, args=(ask, engine, 4))
         thread.start()
         thread.join()
@@ -224,8 +223,12 @@ async def test_a_wrapped_connection_is_counted_and_otherwise_the_driver_s() -> N
 
 
 async def test_fetching_takes_time_and_is_no_call() -> None:
+    def nap(n: int) -> int:
+        time.sleep(0.05)
+        return n
+
     connection = wrap_connection(sqlite3.connect(":memory:"))
-    connection.wrapped.create_function("nap", 1, lambda n: time.sleep(0.05) or n)
+    connection.wrapped.create_function("nap", 1, nap)
     cursor = connection.cursor()
     with measuring() as measure:
         cursor.execute("SELECT nap(column1) FROM (VALUES (1), (2), (3))")
@@ -264,8 +267,9 @@ def test_a_cache_is_told_as_rfc_9211_says(cache: Any, line: str) -> None:
 
 def test_one_hit_makes_it_warm() -> None:
     with measuring() as measure:
-        for cache in ("miss", "hit", "miss", "unknown"):
-            report(cache=cache)  # type: ignore[arg-type]
+        looks: list[Cache] = ["miss", "hit", "miss", "unknown"]
+        for cache in looks:
+            report(cache=cache)
         assert measure.cache == "warm"
         assert measure.as_report()["cache"] == "warm"
 
@@ -297,7 +301,7 @@ def test_outside_of_a_request_a_report_does_nothing() -> None:
 
 @pytest.mark.parametrize("wrong", [{"cache": "lukewarm"}, {"db_calls": -1}, {"db_time": -0.1}])
 def test_a_report_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="cache is|negative"):
+    with pytest.raises(ValueError, match=r"cache is|negative"):
         report(**wrong)
 
 

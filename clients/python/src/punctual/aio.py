@@ -16,18 +16,19 @@ import httpx
 
 from punctual import calls
 from punctual.base import (
-    CONNECTIONS,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT_S,
     SILENCE_S,
     failure_of,
     refusal_of,
+    request_of,
     result_of,
     settings_of,
 )
 from punctual.calls import Call
 from punctual.durations import Duration, Instant
 from punctual.errors import PunctualError
+from punctual.lanes import AsyncLanes
 from punctual.models import (
     Audit,
     Clock,
@@ -76,7 +77,7 @@ class AsyncPunctual:
     ) -> None:
         self._settings = settings_of(url, api_key, author, timeout, retries)
         self._transport = transport
-        self._https: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncLanes] = WeakKeyDictionary()
         self._process = os.getpid()
 
     @property
@@ -97,9 +98,9 @@ class AsyncPunctual:
 
     async def aclose(self) -> None:
         """Closes the connections of this loop."""
-        http = self._https.pop(asyncio.get_running_loop(), None)
-        if http is not None:
-            await http.aclose()
+        lanes = self._lanes.pop(asyncio.get_running_loop(), None)
+        if lanes is not None:
+            await lanes.aclose()
 
     # --- tasks ---
 
@@ -541,15 +542,6 @@ class AsyncPunctual:
 
     # --- sending ---
 
-    def _connect(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers=self._settings.headers,
-            timeout=self._settings.timeout,
-            limits=CONNECTIONS,
-            transport=self._transport,
-            verify=self._settings.speaks_tls,
-        )
-
     async def _send(self, call: Call[T]) -> T:
         tried = 0
         while True:
@@ -569,33 +561,30 @@ class AsyncPunctual:
             await asyncio.sleep(wait)
 
     async def _try(self, call: Call[T]) -> T:
-        http = self._own_http()
-        request = self._request(http, call, self._settings.timeout + call.patience_s)
+        lanes = self._own_lanes()
+        request = request_of(self._settings, call)
+        lane = lanes.take()
         try:
-            answer = await http.send(request)
-        except httpx.TransportError as trouble:
-            raise failure_of(call, self.url, trouble) from trouble
-        return result_of(call, answer.status_code, answer.headers, answer.content)
+            answer = await lane.handle_async_request(request)
+            body = await answer.aread()
+        except BaseException as trouble:
+            await lanes.drop(lane)
+            if isinstance(trouble, httpx.TransportError):
+                raise failure_of(call, self.url, trouble) from trouble
+            raise
+        await lanes.give_back(lane)
+        return result_of(call, answer.status_code, answer.headers, body)
 
-    def _request(self, http: httpx.AsyncClient, call: Call[Any], patience_s: float) -> httpx.Request:
-        return http.build_request(
-            call.method,
-            self.url + call.target,
-            content=call.body,
-            headers=call.headers,
-            timeout=httpx.Timeout(self._settings.timeout, read=patience_s),
-        )
-
-    def _own_http(self) -> httpx.AsyncClient:
+    def _own_lanes(self) -> AsyncLanes:
         """Connections belong to a loop, and to a process: a forked one must not speak on its parent's."""
         if self._process != os.getpid():
-            self._https = WeakKeyDictionary()
+            self._lanes = WeakKeyDictionary()
             self._process = os.getpid()
         loop = asyncio.get_running_loop()
-        http = self._https.get(loop)
-        if http is None:
-            http = self._https[loop] = self._connect()
-        return http
+        lanes = self._lanes.get(loop)
+        if lanes is None:
+            lanes = self._lanes[loop] = AsyncLanes(self.url, self._transport)
+        return lanes
 
     async def _all(self, call: Call[Page[T]], limit: int | None) -> AsyncIterator[T]:
         left = limit
@@ -625,10 +614,11 @@ class AsyncPunctual:
             await asyncio.sleep(wait)
 
     async def _stream(self, call: Call[None]) -> AsyncGenerator[bytes, None]:
-        http = self._own_http()
-        request = self._request(http, call, SILENCE_S)
+        lanes = self._own_lanes()
+        request = request_of(self._settings, call, SILENCE_S)
+        lane = lanes.take()
         try:
-            answer = await http.send(request, stream=True)
+            answer = await lane.handle_async_request(request)
             try:
                 if answer.status_code != 200:
                     raise refusal_of(answer.status_code, answer.headers, await answer.aread())
@@ -638,3 +628,5 @@ class AsyncPunctual:
                 await answer.aclose()
         except httpx.TransportError as trouble:
             raise failure_of(call, self.url, trouble) from trouble
+        finally:
+            await lanes.drop(lane)

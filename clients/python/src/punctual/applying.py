@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from punctual.client import Punctual
 from punctual.delivery import log
 from punctual.errors import ApiError, ConnectionFailed, PunctualError
 from punctual.models import Plan
@@ -17,12 +18,13 @@ class Applier:
     """Calls `apply` until the server has taken the tasks, refuses them, or `stop` is called.
 
     Any number of processes may do so at once: the same definitions change nothing, so that there is one
-    revision and no run more.
+    revision and no run more. The client becomes this object's, which closes it.
     """
 
-    def __init__(self, apply: Callable[[], Plan], url: str) -> None:
+    def __init__(self, apply: Callable[[Punctual], Plan], client: Punctual) -> None:
         self._apply = apply
-        self._url = url
+        self._client = client
+        self._url = client.url
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="punctual-apply", daemon=True)
 
@@ -35,10 +37,14 @@ class Applier:
         self._stopping.set()
 
     def _work(self) -> None:
+        with self._client:
+            self._try_on()
+
+    def _try_on(self) -> None:
         wait = FIRST_WAIT_S
         while not self._stopping.is_set():
             try:
-                plan = self._apply()
+                plan = self._apply(self._client)
             except PunctualError as trouble:
                 if not _may_pass(trouble):
                     log.error("the tasks of this app were not applied to %s: %s", self._url, trouble)

@@ -57,7 +57,7 @@ class TasksApp:
     """
 
     def __init__(self, tasks: Tasks, app: App | None = None) -> None:
-        self._tasks = tasks
+        self.punctual = tasks
         self._app = app
         self._endpoint = TaskEndpoint(tasks)
 
@@ -70,7 +70,7 @@ class TasksApp:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await _respond(
-                send, problem(404, "Not found", f"only the tasks under {self._tasks.path} are here")
+                send, problem(404, "Not found", f"only the tasks under {self.punctual.path} are here")
             )
         else:
             await send({"type": "websocket.close", "code": 1000})
@@ -79,7 +79,7 @@ class TasksApp:
         path = str(scope["path"])
         root = str(scope.get("root_path", ""))
         inside = path[len(root) :] if root and path.startswith(root) else path
-        rest = inside.removeprefix(self._tasks.path + "/")
+        rest = inside.removeprefix(self.punctual.path + "/")
         return rest != inside and "/" not in rest
 
     async def _live(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -99,7 +99,7 @@ class TasksApp:
                 await self._start(send)
                 return
             if message["type"] == "lifespan.shutdown.complete":
-                await self._tasks.stop()
+                await self.punctual.stop()
             if message["type"] == "lifespan.startup.failed":
                 started = True
             await send(message)
@@ -114,19 +114,21 @@ class TasksApp:
                 return
         if not heard:
             await receive()
-        await self._start(send)
-        await receive()
-        await self._tasks.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+        if await self._start(send):
+            await receive()
+            await self.punctual.stop()
+            await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self, send: Send) -> None:
+    async def _start(self, send: Send) -> bool:
+        """Whether the tasks have started; the server is told either way."""
         try:
-            self._tasks.start()
+            self.punctual.start()
         except Exception as trouble:
             log.error("the app does not start: %s", trouble)
             await send({"type": "lifespan.startup.failed", "message": str(trouble)})
-        else:
-            await send({"type": "lifespan.startup.complete"})
+            return False
+        await send({"type": "lifespan.startup.complete"})
+        return True
 
 
 async def _body(receive: Receive) -> bytes | Answer | None:

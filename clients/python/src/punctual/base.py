@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import httpx
@@ -21,7 +22,6 @@ T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8640"
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_RETRIES = 5
-CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=1000, keepalive_expiry=30)
 SILENCE_S = 45.0  # an event stream says something every 15 s; after three of them it is dead
 _TEXT_SHOWN = 500
 
@@ -31,14 +31,9 @@ class Settings:
     """Where the server is and how to speak to it. `timeout` is in seconds, for each try of a call."""
 
     url: str
-    headers: dict[bytes, bytes]
+    headers: tuple[tuple[bytes, bytes], ...]
     timeout: float
     retries: int
-
-    @property
-    def speaks_tls(self) -> bool:
-        """Where it does not, the system's certificates are not read: that takes 40 ms for each client."""
-        return self.url.startswith("https://")
 
 
 def settings_of(
@@ -60,7 +55,23 @@ def settings_of(
         raise ValueError(f"timeout is a number of seconds above 0, not {timeout!r}")
     if retries < 0:
         raise ValueError(f"retries is how often a call is made again: 0 or more, not {retries!r}")
-    return Settings(place, headers, seconds, retries)
+    return Settings(place, tuple(headers.items()), seconds, retries)
+
+
+def request_of(settings: Settings, call: Call[Any], silence_s: float | None = None) -> httpx.Request:
+    """The request for a call. `silence_s`: how long nothing may come; the usual timeout where not said."""
+    headers = [*settings.headers]
+    if call.headers:
+        headers += [(name.encode(), value.encode()) for name, value in call.headers.items()]
+    usual = settings.timeout
+    read = usual + call.patience_s if silence_s is None else silence_s
+    return httpx.Request(
+        call.method,
+        _url(settings.url + call.target),
+        headers=headers,
+        content=call.body,
+        extensions={"timeout": {"connect": usual, "read": read, "write": usual, "pool": usual}},
+    )
 
 
 def result_of(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) -> T:
@@ -89,6 +100,11 @@ def failure_of(call: Call[Any], url: str, trouble: Exception) -> ConnectionFaile
     else:
         text = f"{call.method} {url}{call.path}: the server could not be reached ({why}); nothing was sent"
     return ConnectionFailed(text, sent)
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
 
 
 def _header(what: str, text: str) -> bytes:

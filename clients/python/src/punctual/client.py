@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from types import TracebackType
@@ -15,18 +16,19 @@ import httpx
 
 from punctual import calls
 from punctual.base import (
-    CONNECTIONS,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT_S,
     SILENCE_S,
     failure_of,
     refusal_of,
+    request_of,
     result_of,
     settings_of,
 )
 from punctual.calls import Call
 from punctual.durations import Duration, Instant
 from punctual.errors import PunctualError
+from punctual.lanes import Lanes
 from punctual.models import (
     Audit,
     Clock,
@@ -84,7 +86,7 @@ class Punctual:
     ) -> None:
         self._settings = settings_of(url, api_key, author, timeout, retries)
         self._transport = transport
-        self._http = self._connect()
+        self._lanes = Lanes(self.url, transport)
         self._process = os.getpid()
 
     @property
@@ -105,7 +107,7 @@ class Punctual:
 
     def close(self) -> None:
         """Closes the connections. No call may follow."""
-        self._http.close()
+        self._own_lanes().close()
 
     # --- tasks ---
 
@@ -543,15 +545,6 @@ class Punctual:
 
     # --- sending ---
 
-    def _connect(self) -> httpx.Client:
-        return httpx.Client(
-            headers=self._settings.headers,
-            timeout=self._settings.timeout,
-            limits=CONNECTIONS,
-            transport=self._transport,
-            verify=self._settings.speaks_tls,
-        )
-
     def _send(self, call: Call[T]) -> T:
         tried = 0
         while True:
@@ -571,29 +564,26 @@ class Punctual:
             time.sleep(wait)
 
     def _try(self, call: Call[T]) -> T:
-        http = self._own_http()
-        request = self._request(http, call, self._settings.timeout + call.patience_s)
+        lanes = self._own_lanes()
+        request = request_of(self._settings, call)
+        lane = lanes.take()
         try:
-            answer = http.send(request)
-        except httpx.TransportError as trouble:
-            raise failure_of(call, self.url, trouble) from trouble
-        return result_of(call, answer.status_code, answer.headers, answer.content)
+            answer = lane.handle_request(request)
+            body = answer.read()
+        except BaseException as trouble:
+            lanes.drop(lane)
+            if isinstance(trouble, httpx.TransportError):
+                raise failure_of(call, self.url, trouble) from trouble
+            raise
+        lanes.give_back(lane)
+        return result_of(call, answer.status_code, answer.headers, body)
 
-    def _request(self, http: httpx.Client, call: Call[Any], patience_s: float) -> httpx.Request:
-        return http.build_request(
-            call.method,
-            self.url + call.target,
-            content=call.body,
-            headers=call.headers,
-            timeout=httpx.Timeout(self._settings.timeout, read=patience_s),
-        )
-
-    def _own_http(self) -> httpx.Client:
+    def _own_lanes(self) -> Lanes:
         """A process that was forked must not speak on its parent's connections: it gets its own."""
         if self._process != os.getpid():
-            self._http = self._connect()
+            self._lanes = Lanes(self.url, self._transport)
             self._process = os.getpid()
-        return self._http
+        return self._lanes
 
     def _all(self, call: Call[Page[T]], limit: int | None) -> Iterator[T]:
         return islice(self._walk(call), limit)
@@ -610,8 +600,9 @@ class Punctual:
         while True:
             error: PunctualError | None = None
             try:
-                for piece in self._stream(follower.call()):
-                    yield from follower.heard(piece)
+                with closing(self._stream(follower.call())) as pieces:
+                    for piece in pieces:
+                        yield from follower.heard(piece)
             except PunctualError as trouble:
                 error = trouble
             wait = follower.lost(error, random.random())
@@ -620,11 +611,12 @@ class Punctual:
                 raise error
             time.sleep(wait)
 
-    def _stream(self, call: Call[None]) -> Iterator[bytes]:
-        http = self._own_http()
-        request = self._request(http, call, SILENCE_S)
+    def _stream(self, call: Call[None]) -> Generator[bytes, None, None]:
+        lanes = self._own_lanes()
+        request = request_of(self._settings, call, SILENCE_S)
+        lane = lanes.take()
         try:
-            answer = http.send(request, stream=True)
+            answer = lane.handle_request(request)
             try:
                 if answer.status_code != 200:
                     raise refusal_of(answer.status_code, answer.headers, answer.read())
@@ -633,3 +625,5 @@ class Punctual:
                 answer.close()
         except httpx.TransportError as trouble:
             raise failure_of(call, self.url, trouble) from trouble
+        finally:
+            lanes.drop(lane)

@@ -21,6 +21,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
 
 from punctual.durations import Duration, Instant, duration_text, instant_text
 from punctual.encoding import encode
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _SUMMARY_BYTES = 1000
+_THREADS = 64  # as many deliveries as the server has under way to one app
+_threads: RunVar[CapacityLimiter] = RunVar("punctual_threads")
 
 
 class PayloadInvalid(Fail):
@@ -124,7 +128,8 @@ class Handler:
         positional, named = self.arguments(run)
         if self.is_async:
             return await self.function(*positional, **named)
-        answer = await anyio.to_thread.run_sync(partial(self.function, *positional, **named))
+        work = partial(self.function, *positional, **named)
+        answer = await anyio.to_thread.run_sync(work, limiter=_limiter())
         return await answer if inspect.isawaitable(answer) else answer
 
     def call_here(self, run: Run) -> Any:
@@ -153,6 +158,16 @@ class Handler:
             )
         if payloads:
             self._adapter = _adapter_of(payloads[0].annotation, title)
+
+
+def _limiter() -> CapacityLimiter:
+    """Threads of their own: tasks that take long must not keep the plain routes of an app waiting."""
+    try:
+        return _threads.get()
+    except LookupError:
+        limiter = CapacityLimiter(_THREADS)
+        _threads.set(limiter)
+        return limiter
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:

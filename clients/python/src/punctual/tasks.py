@@ -100,7 +100,10 @@ class Tasks:
         self._apply_at_start = apply if apply is not None else self._apply_at_start
         self._keys = None
         self._applied = False
-        self._client = self._async_client = None
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = self._async_client = None
 
     # --- declaring ---
 
@@ -208,7 +211,7 @@ class Tasks:
         if self._apply_at_start:
             # Without retries of its own, so that the log says at once what it waits for.
             impatient = Punctual(self._url, self._api_key, timeout=_APPLY_TIMEOUT_S, retries=0)
-            self._applier = Applier(lambda: self._apply_by(impatient), impatient.url)
+            self._applier = Applier(self._apply_by, impatient)
             self._applier.start()
 
     async def stop(self) -> None:
@@ -216,6 +219,10 @@ class Tasks:
         if self._applier is not None:
             self._applier.stop()
             self._applier = None
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
         if self._async_client is not None:
             await self._async_client.aclose()
 
@@ -336,13 +343,13 @@ class Tasks:
     async def _give_up(self, run: Run, trouble: Fail) -> None:
         try:
             await self.async_client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
     def _give_up_now(self, run: Run, trouble: Fail) -> None:
         try:
             self.client().complete_run(run.id, run.fence, **self._last_word(trouble))
-        except PunctualError as unheard:
+        except Exception as unheard:
             _log_unheard(run, unheard)
 
 
@@ -353,6 +360,7 @@ class TaskFunction(Generic[P, R]):
         self._function = function
         self._declared = declared
         self._tasks = tasks
+        self.__name__ = declared.name  # for tools that ask any function; update_wrapper has the true one
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
@@ -407,7 +415,7 @@ def _checked_payload(task: Declared, payload: Any) -> Any:
     return plain
 
 
-def _log_unheard(run: Run, trouble: PunctualError) -> None:
+def _log_unheard(run: Run, trouble: Exception) -> None:
     log.warning(
         "the server does not know that run %s has failed for good, and may try it again: %s",
         *(run.id, trouble),
