@@ -15,6 +15,7 @@ from support.server import binary
 pytest_plugins = ["pytester"]
 
 SOURCE = Path(testing.__file__).parents[1]
+PLUGINS = ("-p", "punctual.pytest_plugin", "-p", "anyio.pytest_plugin")
 APP = """
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -57,16 +58,17 @@ async def order() -> dict[str, str]:
 def program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUNCTUAL_SERVER", str(binary()))
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def project(
     pytester: pytest.Pytester, tests: str, *, ini: str = "punctual_app = shop:app", app: str = APP
 ) -> Any:
-    """Runs the tests of a project in this process; the plugin is named, as it is not installed here."""
+    """Runs the tests of a project as its author would. The plugin is named, as it is not installed here."""
     pytester.makepyfile(shop=app)
     pytester.makeini(f"[pytest]\npythonpath = .\n{ini}\n")
     pytester.makepyfile(test_shop=textwrap.dedent(tests))
-    return pytester.runpytest_inprocess("-p", "punctual.pytest_plugin", "-p", "no:schemathesis")
+    return pytester.runpytest_subprocess(*PLUGINS, timeout=100)
 
 
 def passes(pytester: pytest.Pytester, tests: str, count: int = 1, **options: Any) -> None:
@@ -413,3 +415,31 @@ def test_old_signatures_are_judged_by_the_clock_of_the_test() -> None:
             "webhook-signature": sign(os.environ["PUNCTUAL_SIGNING_SECRET"], "run_1", stale, b"null"),
         }
         assert punctual.http.post("/punctual/work", content=b"null", headers=headers).status_code == 401
+
+
+def test_what_a_task_puts_into_the_outbox_is_in_time(tmp_path: Path) -> None:
+    """A day passes in milliseconds and the relay is a thread: still, ten minutes are ten minutes."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    from punctual import Run, Tasks, outbox
+
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    outbox.create_table(engine)
+    tasks = Tasks()
+
+    @tasks.task("0 6 * * *")
+    def order(run: Run) -> None:
+        with Session(engine) as session, session.begin():
+            outbox.enqueue(session, remind, delay="10m")
+
+    @tasks.task()
+    def remind(run: Run) -> None: ...
+
+    with TimeTravel(tasks.asgi()) as punctual, outbox.Relay(engine):
+        punctual.advance("2d")
+        punctual.assert_ran_at("remind", "2026-01-01T06:10:00Z", "2026-01-02T06:10:00Z", only=True)
+        order(Run())
+        punctual.advance("10m")
+        punctual.assert_ran_at("remind", "2026-01-03T00:10:00Z")
+    engine.dispose()

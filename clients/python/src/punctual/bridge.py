@@ -69,12 +69,19 @@ class Exchange:
 class Bridge:
     """One app, in a loop of its own, reached by a port on 127.0.0.1 (`url`) and by `client()`.
 
-    `before` is called with the headers (names in lower case) of each request that comes through the port.
+    Of each request that comes through the port, `before` is called with the headers (names in lower case),
+    and `after` is awaited in the app's loop before the answer goes out.
     """
 
-    def __init__(self, app: Any, before: Callable[[Mapping[str, str]], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        before: Callable[[Mapping[str, str]], None] | None = None,
+        after: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._app = app
         self._before = before
+        self._after = after
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="punctual-app", daemon=True)
         self._listener: asyncio.Server | None = None
@@ -186,6 +193,8 @@ class Bridge:
                 )
                 self._before(dict(names))
             await self.carry_out(exchange)
+            if self._after is not None:
+                await self._after()
             writer.write(_written(connection, exchange))
             await writer.drain()
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:

@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
@@ -34,6 +36,8 @@ from punctual.errors import NotFound
 from punctual.models import Clock, Run, RunState
 from punctual.server import LocalServer
 from punctual.tasks import TaskFunction, Tasks
+
+log = logging.getLogger("punctual.testing")
 
 START = "2026-01-01T00:00:00Z"
 """Where the clock stands at first, where nothing else is said."""
@@ -99,7 +103,7 @@ class TimeTravel:
         self.stop()
 
     def _begin(self, ends: contextlib.ExitStack) -> None:
-        bridge = Bridge(self._app, self._hear)
+        self._bridge = bridge = Bridge(self._app, self._hear, _hand_over)
         self.app_url = bridge.listen()
         ends.callback(bridge.stop)
         folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="punctual-", dir=_quick_folder()))
@@ -148,6 +152,7 @@ class TimeTravel:
         delivers what is due now. `wait` is the longest this may take in real time; punctual.Conflict names
         what was not ready. With `leases="expire"` it does not wait for workers that hold runs.
         """
+        self._bridge.call(_flush_outboxes())
         if to is None:
             arrived = self.client.test_clock(advance=duration_text(by), wait=wait, leases=leases)
         else:
@@ -301,7 +306,7 @@ def tasks_of(app: Any) -> Tasks | None:
     """The tasks of an app: of PunctualApp (`app.state.punctual`), or of `Tasks.asgi`. None where it has
     none."""
     if isinstance(app, TasksApp):
-        return app._tasks
+        return app.punctual
     found = getattr(getattr(app, "state", None), "punctual", None)
     return found if isinstance(found, Tasks) else None
 
@@ -357,6 +362,21 @@ def _shown(instant: datetime | None, zone: tzinfo) -> str:
 
 
 # --- while it runs ---
+
+
+async def _flush_outboxes() -> None:
+    """What was committed with `outbox.enqueue` is a run before the clock moves."""
+    relays = sys.modules.get("punctual.outbox.relay")
+    if relays is not None:
+        await relays.flush_all()
+
+
+async def _hand_over() -> None:
+    """After each delivery, so that what a task enqueued is in time."""
+    try:
+        await _flush_outboxes()
+    except Exception:
+        log.exception("what a task enqueued in its outbox was not handed over")
 
 
 def _quick_folder() -> str | None:

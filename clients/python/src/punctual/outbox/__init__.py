@@ -18,8 +18,18 @@ nothing waits for the network. A relay hands the rows over to the server and del
 """
 
 from punctual.outbox.handover import Options
-from punctual.outbox.relay import AsyncRelay, Relay
-from punctual.outbox.table import OutboxRow, again, create_table, ddl, enqueue, metadata, refused, table
+from punctual.outbox.relay import AsyncRelay, Relay, flush_all
+from punctual.outbox.table import (
+    OutboxRow,
+    again,
+    create_table,
+    ddl,
+    enqueue,
+    metadata,
+    refused,
+    table,
+    waiting,
+)
 
 __all__ = [
     "AsyncRelay",
@@ -30,7 +40,9 @@ __all__ = [
     "create_table",
     "ddl",
     "enqueue",
+    "flush_all",
     "metadata",
     "refused",
     "table",
+    "waiting",
 ]

@@ -19,6 +19,8 @@ import contextlib
 import json
 import logging
 import threading
+import time
+import weakref
 from typing import Any
 
 from sqlalchemy import Engine
@@ -30,12 +32,15 @@ from punctual.calls import Call
 from punctual.client import Punctual
 from punctual.errors import PunctualError
 from punctual.outbox.handover import Ask, Options, Send, round_trip
-from punctual.outbox.table import Waker
+from punctual.outbox.table import Waker, waiting
 
 log = logging.getLogger("punctual.outbox")
 
 LONGEST_PAUSE = 30.0
 """Seconds between two tries while server or database are not there."""
+
+FLUSH_LOOK = 0.005
+"""Seconds between two looks while another relay has the batch."""
 
 
 class _Pace:
@@ -107,13 +112,30 @@ class Relay:
                 except PunctualError as error:
                     answer = error
 
+    def flush(self, within: float = 10.0) -> None:
+        """Hands over all that waits; returns when the server has it, or has refused it. For tests.
+
+        Raises what `hand_over` does, and TimeoutError where it takes longer than so many seconds.
+        """
+        deadline = time.monotonic() + within
+        while self._waits():
+            if not self.hand_over():
+                _check_patience(deadline)
+                time.sleep(FLUSH_LOOK)
+
+    def _waits(self) -> bool:
+        with self._engine.connect() as connection:
+            return waiting(connection) > 0
+
     def start(self) -> Relay:
         """Begins. A relay starts once."""
         self._thread.start()
+        _running.add(self)
         return self
 
     def stop(self) -> None:
         """Ends after the batch that is on its way, and waits for that; what is left is for the next relay."""
+        _running.discard(self)
         self._waker.close()
         self._stopping.set()
         self._news.set()
@@ -159,6 +181,7 @@ class AsyncRelay:
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Waker | None = None
 
     async def hand_over(self) -> int:
@@ -180,17 +203,31 @@ class AsyncRelay:
                 except PunctualError as error:
                     answer = error
 
+    async def flush(self, within: float = 10.0) -> None:
+        """See Relay.flush."""
+        deadline = time.monotonic() + within
+        while await self._waits():
+            if not await self.hand_over():
+                _check_patience(deadline)
+                await asyncio.sleep(FLUSH_LOOK)
+
+    async def _waits(self) -> bool:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(waiting) > 0
+
     async def start(self) -> AsyncRelay:
         """Begins. A relay starts once."""
         if self._task is not None:
             raise RuntimeError("this relay has been started already")
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._waker = Waker(lambda: loop.call_soon_threadsafe(self._news.set))
         self._task = loop.create_task(self._run(), name="punctual-outbox")
+        _running.add(self)
         return self
 
     async def stop(self) -> None:
         """Ends after the batch that is on its way, and waits for that; what is left is for the next relay."""
+        _running.discard(self)
         if self._waker is not None:
             self._waker.close()
         self._stopping.set()
@@ -216,6 +253,26 @@ class AsyncRelay:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+_running: weakref.WeakSet[Relay | AsyncRelay] = weakref.WeakSet()
+
+
+async def flush_all() -> None:
+    """Flushes every relay that runs in this process: what was committed until now has its runs then. For
+    tests."""
+    for relay in list(_running):
+        if isinstance(relay, Relay):
+            await asyncio.to_thread(relay.flush)
+        elif relay._loop is asyncio.get_running_loop():
+            await relay.flush()
+        elif relay._loop is not None and relay._loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(relay.flush(), relay._loop))
+
+
+def _check_patience(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError("the outbox was not handed over in time: does another relay hang?")
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

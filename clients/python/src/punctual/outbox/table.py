@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    func,
     or_,
     select,
     update,
@@ -202,7 +203,14 @@ def ddl(dialect: str = "postgresql") -> str:
     return "".join(f"{text};\n" for text in texts)
 
 
-# --- what the server refused ---
+# --- what waits, and what the server refused ---
+
+
+def waiting(connection: Connection) -> int:
+    """How many rows are still to be handed over. Where this grows, no relay runs or the server is not
+    there."""
+    count = select(func.count()).select_from(table).where(table.c.error.is_(None))
+    return int(connection.execute(count).scalar_one())
 
 
 def refused(connection: Connection) -> list[dict[str, Any]]:
