@@ -53,6 +53,7 @@ def punctual_app(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def punctual(request: pytest.FixtureRequest, punctual_app: Any) -> Iterator[TimeTravel]:
     """The real server, with a clock that stands still until the test moves it, and the app under test."""
+    from punctual.errors import PunctualError
     from punctual.testing import START, TimeTravel
 
     marker = request.node.get_closest_marker("punctual")
@@ -62,9 +63,13 @@ def punctual(request: pytest.FixtureRequest, punctual_app: Any) -> Iterator[Time
         start=start or str(request.config.getini("punctual_start") or START),
         tasks=_beside_ini(request.config, str(request.config.getini("punctual_tasks") or "")),
     )
-    with travel:
-        request.node.stash[TRAVEL] = travel
-        yield travel
+    try:
+        travel.start()
+    except PunctualError as trouble:  # no server, a mistake in a task, an app that does not start
+        pytest.fail(f"the fixture punctual: {trouble}", pytrace=False)
+    request.node.stash[TRAVEL] = travel
+    yield travel
+    travel.stop()
 
 
 @pytest.fixture
