@@ -17,7 +17,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test unit http faults crash tsan check format lock bench fresh clean install uninstall power sim mutants
+.PHONY: help setup build run demo test unit http python faults crash tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -41,7 +41,7 @@ demo: build ## a FastAPI service beside the server, and a day of its work in sec
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http python faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -50,6 +50,10 @@ unit: ## only the units and the store suite
 http: ## only the tests from outside, against a real server (K=words selects)
 	@tools/setup build test
 	@tools/test http
+
+python: ## only the Python client: ruff, types, its tests against a real server (K=words selects)
+	@tools/setup build test
+	@tools/test python
 
 faults: ## only faults from outside: hostile receivers and clients, children, disks, clocks (K=words selects)
 	@tools/setup build test
@@ -96,7 +100,7 @@ fresh: ## try the README's two commands inside a newly made Debian 12 (needs roo
 	@tools/fresh
 
 clean: ## remove what was built; stores stay
-	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .venv
+	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .mypy_cache clients/python/dist .venv
 
 install: build ## copy program, unit file and example to PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/punctual $(DESTDIR)$(PREFIX)/bin/punctual

@@ -506,7 +506,10 @@ def _instant(value: Instant | None) -> str | None:
 def _conditions(if_match: int | str | None, if_none_match: bool = False) -> dict[str, str]:
     headers: dict[str, str] = {}
     if if_match is not None:
-        headers["If-Match"] = "*" if if_match == "*" else f'"{if_match}"'
+        revision = str(if_match).strip('"')  # as an ETag has it
+        if revision != "*" and not (revision.isascii() and revision.isdigit()):
+            raise ValueError(f'if_match is a revision such as 3, or "*" for any, not {if_match!r}')
+        headers["If-Match"] = "*" if revision == "*" else f'"{revision}"'
     if if_none_match:
         headers["If-None-Match"] = "*"
     return headers

@@ -1,9 +1,9 @@
 """Connections that are kept, and handed out one request at a time.
 
 A lane is a transport of httpx with a single connection. httpx's own pool looks at every connection it has,
-for each of them, whenever a request begins or ends; with 64 of them that costs 30 ms of a processor for each
-request. Lanes are a stack: the one used last is used next, and those that nobody needed for a while are
-closed.
+for each of them, whenever a request begins or ends: with 32 requests at once a call costs 5 ms of a
+processor instead of 1, with 256 it costs 19. Lanes are a stack: the one used last is used next, and those
+that nobody needed for a while are closed.
 
 The transport that a user brings is used for everything and never closed here.
 """
