@@ -6,24 +6,14 @@
 
 #include "base/now.h"
 
-#define SETTING "test_clock" // microseconds since 1970
-
-// Where the clock of this store stood. STATUS_NOT_FOUND: it has never had a test clock.
+// Where the clock of this store stood, in microseconds since 1970. STATUS_NOT_FOUND: it has never
+// had a test clock.
 static enum status find_kept(struct store *store, wall *ret)
 {
     char kept[32];
-    enum status status = store_get_setting(store, SETTING, kept, sizeof kept);
+    enum status status = store_get_setting(store, STORE_TEST_CLOCK, kept, sizeof kept);
     if (status == STATUS_OK)
         *ret = (wall){strtoll(kept, NULL, 10)};
-    return status;
-}
-
-static enum status is_new(struct store *store, bool *ret)
-{
-    struct store_start start;
-    enum status status = store_start(store, &start);
-    if (status == STATUS_OK)
-        *ret = start.last_run.value == 0 && start.last_turn == 0;
     return status;
 }
 
@@ -36,18 +26,9 @@ static enum status cannot_read(const struct store *store, char *why, size_t size
 enum status test_clock_start(struct store *store, wall wanted, wall *ret, char *why, size_t size)
 {
     wall kept = WALL_NONE;
-    bool fresh = true;
     enum status status = find_kept(store, &kept);
-    if (status == STATUS_NOT_FOUND)
-        status = is_new(store, &fresh);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return cannot_read(store, why, size);
-    if (!fresh) {
-        snprintf(why, size,
-                 "the store has tasks and runs of a real clock, and a test clock would let their "
-                 "time pass: give --test-clock a store of its own with --store");
-        return STATUS_CONFLICT;
-    }
     wall start = wall_is_set(wanted) ? wanted : kept;
     if (!wall_is_set(start))
         start = (wall){wall_now().us / SECOND * SECOND};
@@ -86,7 +67,7 @@ enum status test_clock_keep(struct store *store, wall now)
     snprintf(text, sizeof text, "%" PRId64, now.us);
     enum status status = store_begin(store);
     if (status == STATUS_OK)
-        status = store_put_setting(store, SETTING, text);
+        status = store_put_setting(store, STORE_TEST_CLOCK, text);
     if (status == STATUS_OK)
         return store_commit(store);
     store_rollback(store);
