@@ -17,7 +17,7 @@ ENVIRONMENT = {
     **os.environ,
     "PUNCTUAL_SERVER": str(binary()),
     "PYTHONPATH": str(SOURCE),
-    "MYPYPATH": str(SOURCE),
+    "MYPYPATH": f"{SOURCE}:{SOURCE.parent / 'server' / 'src'}",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
 }

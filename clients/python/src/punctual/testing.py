@@ -17,9 +17,7 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
@@ -43,7 +41,6 @@ START = "2026-01-01T00:00:00Z"
 """Where the clock stands at first, where nothing else is said."""
 
 RUNS_SHOWN = 40
-ROOM = 256 << 20  # bytes free in memory, so that a store is kept there
 ENVIRONMENT = ("PUNCTUAL_URL", "PUNCTUAL_API_KEY", "PUNCTUAL_SIGNING_SECRET", "APP_URL")
 
 AnyTask = str | TaskFunction[Any, Any]
@@ -106,10 +103,7 @@ class TimeTravel:
         self._bridge = bridge = Bridge(self._app, self._hear, _hand_over)
         self.app_url = bridge.listen()
         ends.callback(bridge.stop)
-        folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="punctual-", dir=_quick_folder()))
-        self._server = LocalServer(
-            *self._arguments(), folder=Path(folder), program=self._program, env={"APP_URL": self.app_url}
-        )
+        self._server = LocalServer(*self._arguments(), program=self._program, env={"APP_URL": self.app_url})
         ends.callback(self._server.close)
         self.url = self._server.start().url
         ends.enter_context(_environment(self.url, self._server.secret, self.app_url))
@@ -377,15 +371,6 @@ async def _hand_over() -> None:
         await _flush_outboxes()
     except Exception:
         log.exception("what a task enqueued in its outbox was not handed over")
-
-
-def _quick_folder() -> str | None:
-    """Memory, where there is room: a test's store need not last, and syncing takes most of the time."""
-    memory = "/dev/shm"
-    with contextlib.suppress(OSError):
-        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ROOM:
-            return memory
-    return None
 
 
 @contextlib.contextmanager
