@@ -10,6 +10,7 @@ SEEDS ?= 2000
 RUNS ?= 10000
 ROWS ?=
 QUICK ?=
+END ?=
 PERF ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -17,7 +18,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http python faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
+.PHONY: help setup build run demo test unit http python faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -34,6 +35,10 @@ build: ## build the server as it is released: build/punctual
 
 run: build ## install what is missing, build, start the server with the example tasks and show runs (LISTEN, STORE, APPLY)
 	@tools/run $(LISTEN) $(STORE) $(APPLY)
+
+demo: build ## a FastAPI service beside the server, and a day of its work in seconds (END=1 ends after it)
+	@tools/setup demo
+	@tools/demo $(if $(END),--end)
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test

@@ -6,7 +6,7 @@
  * outage), start.c (due runs into orders) with overlap.c, deadline.c and pace.c, report.c (what
  * came of them), dead.c (failed runs dealt with), notices.c with group.c (who is told), checkin.c
  * (runs of jobs elsewhere), recover.c (the start), history.c (clearing), metrics.c; lease.h has
- * what workers and call backs need.
+ * what workers and call backs need; still.c what a clock that stands still asks for.
  */
 #pragma once
 
@@ -111,6 +111,7 @@ struct scheduler {
     struct sweep *sweeps; // in the order they came: see sweep.c
     size_t sweep_count;
     int64_t wall_minus_steady_us;
+    steady waits; // what those who wait at queues go by; 0: the steady clock
     struct leases leases;
     struct queues queues;
     struct map tellers;         // task id -> what is still to be told of it (notices.c)
@@ -333,4 +334,5 @@ bool recover_monitor(struct scheduler *s, const struct run *run, const struct ta
 void answer_metrics(struct scheduler *s, wall now, struct message *m);
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);
 void count_no_more(struct metrics *metrics, int64_t task_id); // the task was deleted
+uint64_t count_ended(const struct metrics *metrics);          // runs that have come to their end
 void metrics_done(struct metrics *metrics);
