@@ -1,4 +1,8 @@
-"""The outbox: what is committed runs, once; what is rolled back does not."""
+"""The outbox: what is committed runs, once; what is rolled back does not.
+
+On SQLite. With PUNCTUAL_TEST_DATABASE=postgresql+psycopg://... the same tests use that database, whose table
+punctual_outbox is made anew for each of them.
+"""
 
 import asyncio
 import json
@@ -28,19 +32,20 @@ from support.waiting import wait_for
 from support.words import all_runs, http_task, put_task
 
 SOURCE = Path(outbox.__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{SOURCE}:{os.environ.get('PYTHONPATH', '')}"}
 QUICK = Options(interval=0.05, timeout=5, lease=5.5)
 SHORT_LEASE = Options(interval=0.02, timeout=0.4, lease=0.5)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/app.db"
+    return os.environ.get("PUNCTUAL_TEST_DATABASE") or f"sqlite:///{tmp_path}/app.db"
 
 
 @pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
     engine = create_engine(database)
+    outbox.metadata.drop_all(engine)
     outbox.create_table(engine)
     yield engine
     engine.dispose()
