@@ -21,7 +21,7 @@ class BreakingWay:
         self._method = b""
         self.cuts = 0
         self.requests: list[bytes] = []
-        self.answers = 0  # pieces that were passed on
+        self.passed = b""  # all that came back from the server
         self._open = threading.Event()
         self._open.set()
         self._sockets: list[socket.socket] = []
@@ -91,7 +91,7 @@ class BreakingWay:
                     self.cuts -= 1
                     break
                 client.sendall(piece)
-                self.answers += 1
+                self.passed += piece
         for each in (client, server):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

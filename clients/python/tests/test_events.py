@@ -1,9 +1,10 @@
 """Events: every one once, in order, over lost connections and restarts of the server."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from itertools import islice
+from queue import SimpleQueue
+from threading import Thread
 
 import pytest
 from breaking import BreakingWay
@@ -59,13 +60,14 @@ def test_a_lost_connection_loses_no_event(server: Server, client: Punctual) -> N
 def test_a_connection_lost_before_the_first_event_loses_none(server: Server, client: Punctual) -> None:
     """The server says at the start where the listener stands."""
     put(client, "before")
-    with BreakingWay(server.port) as way, Punctual(way.url) as listener, ThreadPoolExecutor() as pool:
-        first = pool.submit(next, listener.events())
-        wait_for(lambda: way.answers > 0, "the stream stands")
+    with BreakingWay(server.port) as way, Punctual(way.url) as listener:
+        told: SimpleQueue[Event] = SimpleQueue()
+        Thread(target=lambda: told.put(next(listener.events())), daemon=True).start()
+        wait_for(lambda: b"\nid: " in way.passed, "the listener knows where it stands")
         way.shut()
         put(client, "after")
         way.open()
-        assert first.result(60).task == "after"
+        assert told.get(timeout=60).task == "after"
 
 
 def test_a_restart_loses_no_event(server_factory: Factory) -> None:

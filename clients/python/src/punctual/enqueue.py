@@ -3,13 +3,14 @@
     run_id = client.enqueue("welcome-mail", payload={"user": 7})
 
 One request is under way at a time. What other threads (or tasks of the event loop) enqueue meanwhile goes
-together into the next one. So nobody waits for a timer, a lone call is sent at once, and a hundred callers at
-once cost one request and one sync of the server's disk. Each call returns when its own run is on that disk, and
-raises its own error: a batch is all or nothing on the server, so one that is refused is taken apart until only
-what is wrong in it fails.
+together into the next one. So a lone call is sent at once, and a hundred callers at once cost one request and
+one sync of the server's disk. Each call returns when its own run is on that disk, and raises its own error: a
+batch is all or nothing on the server, so one that is refused is taken apart until only what is wrong in it
+fails.
 
-Each request carries an idempotency key of its own, so one whose answer was lost is repeated and creates nothing
-twice. A call with an `idempotency_key` of the caller's goes alone, because a batch has one key for all.
+Each request carries an idempotency key of its own, so one whose answer was lost is repeated and creates
+nothing twice. A call with an `idempotency_key` of the caller's does not come here: a batch has one key for
+all.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from punctual import calls
 from punctual.calls import Call
-from punctual.durations import Duration, Instant
-from punctual.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, PunctualError
+from punctual.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, NotFound, PunctualError
 from punctual.models import Run
 
 MOST_RUNS = 1000  # of one request
 MOST_BYTES = 4 << 20  # of one request; the server takes 8 MiB
+SHORTEST_WAIT_S = 0.0001
+LONGEST_WAIT_S = 0.01
 
 # About what was sent, rather than about the server or who sent it: a smaller batch may fare better.
 _REFUSALS = (Invalid, Forbidden, NotFound, Conflict)
@@ -36,7 +39,7 @@ _REFUSALS = (Invalid, Forbidden, NotFound, Conflict)
 
 @dataclass(eq=False)
 class _Wish:
-    """One call that waits for its run."""
+    """One call that waits for its run: settled when it has either the id or an error."""
 
     call: Call[Run]
     run_id: str | None = None
@@ -46,60 +49,12 @@ class _Wish:
     def body(self) -> bytes:
         return self.call.body or b""
 
-    def answer(self) -> str:
-        if self.error is not None:
-            raise self.error
-        assert self.run_id is not None
-        return self.run_id
+    @property
+    def is_settled(self) -> bool:
+        return self.run_id is not None or self.error is not None
 
 
-def _take(waiting: list[Any], body_of: Callable[[Any], bytes]) -> list[Any]:
-    """Takes the first of those that wait out of the list: as many as fit one request, at least one."""
-    size = count = 0
-    for wish in waiting[:MOST_RUNS]:
-        size += len(body_of(wish)) + 1
-        if count > 0 and size > MOST_BYTES:
-            break
-        count += 1
-    taken = waiting[:count]
-    del waiting[:count]
-    return taken
-
-
-def _batch_call(bodies: Iterable[bytes]) -> Call[list[str]]:
-    """The runs were written as JSON when they were asked for: here they only become one list."""
-    return calls.create_runs_written(b"[" + b",".join(bodies) + b"]")
-
-
-def _marked(refusal: ApiError, count: int) -> set[int]:
-    """Which rows of the batch the refusal points at: "/7/payload" is about row 7."""
-    rows = set()
-    for pointer in refusal.pointers:
-        first = pointer.lstrip("/").split("/")[0]
-        if first.isdigit() and int(first) < count:
-            rows.add(int(first))
-    return rows
-
-
-def _smaller(batch: list[_Wish], refusal: ApiError) -> list[list[_Wish]]:
-    """The parts in which a refused batch is tried again: each row that is pointed at alone, the rest halved.
-
-    So one bad run among a thousand costs four further requests, and nothing but bad ones about two for each.
-    """
-    rows = _marked(refusal, len(batch))
-    rest = [wish for row, wish in enumerate(batch) if row not in rows]
-    middle = (len(rest) + 1) // 2
-    parts = [[batch[row]] for row in sorted(rows)] + [rest[:middle], rest[middle:]]
-    return [part for part in parts if part]
-
-
-def _fail(batch: list[_Wish], error: BaseException) -> None:
-    """The same trouble for all of them, but an exception of its own for each: every raise writes into one."""
-    for wish in batch:
-        own = copy.copy(error) if len(batch) > 1 else error
-        if own is not error:
-            own.__cause__ = error
-        wish.error = own
+W = TypeVar("W", bound=_Wish)
 
 
 # --- threads ---
@@ -107,67 +62,86 @@ def _fail(batch: list[_Wish], error: BaseException) -> None:
 
 @dataclass(eq=False)
 class _ThreadWish(_Wish):
-    woken: threading.Event = field(default_factory=threading.Event)  # settled, or to lead the next request
+    """Woken when it is settled, or to lead the next request."""
+
+    woken: threading.Event = field(default_factory=threading.Event)
 
 
 class Enqueuer:
-    """Shares requests among threads. The client has one and calls it in `enqueue`.
+    """Shares requests among threads. A client has one.
 
-    It has no thread of its own: the first caller sends, and hands over to the first of those who came meanwhile.
+    It has no thread of its own: the first caller sends, and then the first of those who came meanwhile.
+    Threads that have just been answered come back one after the other: where the last request carried more
+    callers than wait now, the next one is held back for them, a quarter of the time that the last one took at
+    most.
     """
 
     def __init__(self, send: Callable[[Call[Any]], Any]) -> None:
         self._send = send
         self._lock = threading.Lock()
         self._waiting: list[_ThreadWish] = []
-        self._led = False
+        self._is_led = False
+        self._last_count = 0
+        self._last_took_s = 0.0
 
     def enqueue(self, call: Call[Run]) -> str:
         """The run's id, once it is on the server's disk. Raises as `create_run` does."""
         wish = _ThreadWish(call)
         with self._lock:
             self._waiting.append(wish)
-            follows, self._led = self._led, True
+            follows, self._is_led = self._is_led, True
         if follows:
             wish.woken.wait()
-        if wish.run_id is None and wish.error is None:
+        if not wish.is_settled:
             self._lead()
-        return wish.answer()
+        if wish.error is not None:
+            raise wish.error
+        assert wish.run_id is not None
+        return wish.run_id
 
     def _lead(self) -> None:
         """One request, with the leader's own wish first in it, for all that wait."""
+        self._await_the_others()
+        began = time.monotonic()
         with self._lock:
-            batch = _take(self._waiting, lambda wish: wish.body)
+            batch = _take(self._waiting)
         try:
             self._create(batch)
-        except BaseException as error:
-            _fail([wish for wish in batch if wish.run_id is None and wish.error is None], error)
+        except Exception as error:
+            _fail(batch, error)
+        except BaseException:  # such as KeyboardInterrupt, which is the leader's own
+            _fail(batch, ConnectionFailed("the thread that sent the request was interrupted", sent=True))
+            raise
         finally:
-            with self._lock:
-                next_leader = self._waiting[0] if self._waiting else None
-                self._led = next_leader is not None
-            for wish in batch:
-                wish.woken.set()
-            if next_leader:
-                next_leader.woken.set()
+            self._last_count, self._last_took_s = len(batch), time.monotonic() - began
+            self._hand_over(batch)
 
-    def _create(self, batch: list[_ThreadWish]) -> None:
+    def _hand_over(self, batch: Sequence[_ThreadWish]) -> None:
+        with self._lock:
+            leader = self._waiting[0] if self._waiting else None
+            self._is_led = leader is not None
+        for wish in batch:
+            wish.woken.set()
+        if leader is not None:
+            leader.woken.set()
+
+    def _await_the_others(self) -> None:
+        until = time.monotonic() + min(self._last_took_s / 4, LONGEST_WAIT_S)
+        while len(self._waiting) < self._last_count and time.monotonic() < until:
+            time.sleep(SHORTEST_WAIT_S)
+
+    def _create(self, batch: Sequence[_ThreadWish]) -> None:
         try:
             if len(batch) == 1:
                 batch[0].run_id = self._send(batch[0].call).id
-                return
-            ids = self._send(_batch_call(wish.body for wish in batch))
+            else:
+                _settle(batch, self._send(_batch_call(batch)))
         except PunctualError as error:
-            if len(batch) == 1 or not isinstance(error, _REFUSALS):
-                _fail(list(batch), error)
+            if not _is_worth_parting(batch, error):
+                _fail(batch, error)
                 return
-            refusal = error
-        else:
-            for wish, run_id in zip(batch, ids, strict=True):
-                wish.run_id = run_id
-            return
-        for part in _smaller(list(batch), refusal):
-            self._create(part)  # type: ignore[arg-type]
+            for part in _parts(batch, error):
+                self._create(part)
 
 
 # --- asyncio ---
@@ -177,8 +151,9 @@ class Enqueuer:
 class _TaskWish(_Wish):
     future: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def settle(self) -> None:
-        if self.future.done():  # its caller was canceled
+    def wake(self) -> None:
+        """Hands the outcome to the caller, who may have been canceled meanwhile."""
+        if self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -187,7 +162,7 @@ class _TaskWish(_Wish):
 
 
 class AsyncEnqueuer:
-    """Shares requests among the tasks of one event loop. The client has one and calls it in `enqueue`."""
+    """Shares requests among the tasks of one event loop. A client has one for each loop."""
 
     def __init__(self, send: Callable[[Call[Any]], Awaitable[Any]]) -> None:
         self._send = send
@@ -209,52 +184,93 @@ class AsyncEnqueuer:
         batch: list[_TaskWish] = []
         try:
             while self._waiting:
-                batch = _take(self._waiting, lambda wish: wish.body)
-                batch = [wish for wish in batch if not wish.future.done()]
+                batch = [wish for wish in _take(self._waiting) if not wish.future.done()]
                 if batch:
                     await self._create(batch)
-        except BaseException as error:  # such as the end of the event loop: nobody is left waiting for ever
-            _fail([wish for wish in [*batch, *self._waiting] if wish.run_id is None], error)
+        except asyncio.CancelledError:  # the loop ends: nobody is left waiting for ever
             for wish in [*batch, *self._waiting]:
-                wish.settle()
+                wish.future.cancel()
             self._waiting.clear()
             raise
+        except Exception as error:
+            lost = [*batch, *self._waiting]
+            self._waiting.clear()
+            _fail(lost, error)
+            for wish in lost:
+                wish.wake()
         finally:
             self._sender = None
 
-    async def _create(self, batch: list[_TaskWish]) -> None:
+    async def _create(self, batch: Sequence[_TaskWish]) -> None:
         try:
             if len(batch) == 1:
                 batch[0].run_id = (await self._send(batch[0].call)).id
             else:
-                ids = await self._send(_batch_call(wish.body for wish in batch))
-                for wish, run_id in zip(batch, ids, strict=True):
-                    wish.run_id = run_id
+                _settle(batch, await self._send(_batch_call(batch)))
         except PunctualError as error:
-            if len(batch) > 1 and isinstance(error, _REFUSALS):
-                for part in _smaller(list(batch), error):
-                    await self._create(part)  # type: ignore[arg-type]
+            if _is_worth_parting(batch, error):
+                for part in _parts(batch, error):
+                    await self._create(part)
                 return
-            _fail(list(batch), error)
+            _fail(batch, error)
         for wish in batch:
-            wish.settle()
+            wish.wake()
 
 
-def call_of(
-    what: str | Mapping[str, Any],
-    *,
-    payload: Any = None,
-    delay: Duration | None = None,
-    run_at: Instant | None = None,
-    priority: int | None = None,
-    idempotency_key: str | None = None,
-) -> Call[Run]:
-    """The call of one wish. Raises TypeError and ValueError at once for what cannot be sent."""
-    return calls.create_run(
-        what,
-        payload=payload,
-        delay=delay,
-        run_at=run_at,
-        priority=priority,
-        idempotency_key=idempotency_key,
-    )
+# --- batches ---
+
+
+def _take(waiting: list[W]) -> list[W]:
+    """Takes those that wait longest out of the list: as many as fit one request, at least one."""
+    size = count = 0
+    for wish in waiting[:MOST_RUNS]:
+        size += len(wish.body) + 1
+        if count > 0 and size > MOST_BYTES:
+            break
+        count += 1
+    taken = waiting[:count]
+    del waiting[:count]
+    return taken
+
+
+def _batch_call(batch: Iterable[_Wish]) -> Call[list[str]]:
+    """Each run was written as JSON when it was asked for; here they only become one list."""
+    return calls.create_runs_written(b"[" + b",".join(wish.body for wish in batch) + b"]")
+
+
+def _settle(batch: Sequence[_Wish], ids: Sequence[str]) -> None:
+    for wish, run_id in zip(batch, ids, strict=True):
+        wish.run_id = run_id
+
+
+def _fail(batch: Sequence[_Wish], error: BaseException) -> None:
+    """All that are not settled, each with an exception of its own: whoever raises one writes into it."""
+    for wish in batch:
+        if not wish.is_settled:
+            wish.error = copy.copy(error) if len(batch) > 1 else error
+            if wish.error is not error:
+                wish.error.__cause__ = error
+
+
+def _is_worth_parting(batch: Sequence[_Wish], error: PunctualError) -> bool:
+    return len(batch) > 1 and isinstance(error, _REFUSALS)
+
+
+def _parts(batch: Sequence[W], refusal: PunctualError) -> list[list[W]]:
+    """The parts in which a refused batch is tried again: each run that is pointed at alone, the others
+    halved.
+
+    So one bad run among a thousand costs four further requests, and nothing but bad ones about two for each.
+    """
+    rows = _rows_pointed_at(refusal)
+    others = [wish for row, wish in enumerate(batch) if row not in rows]
+    middle = (len(others) + 1) // 2
+    alone = [[wish] for row, wish in enumerate(batch) if row in rows]
+    return [part for part in (*alone, others[:middle], others[middle:]) if part]
+
+
+def _rows_pointed_at(refusal: PunctualError) -> set[int]:
+    """ "/7/payload" is about run 7 of the batch."""
+    pointers = refusal.pointers if isinstance(refusal, ApiError) else []
+    first = (pointer.lstrip("/").split("/")[0] for pointer in pointers)
+    return {int(part) for part in first if part.isascii() and part.isdigit()}

@@ -15,7 +15,7 @@ LONGEST_WAIT_S = 3.0
 
 
 def may_pass(error: PunctualError) -> bool:
-    """Whether the same call may be answered well later: the server restarts, the network breaks, a key changes."""
+    """Whether time may heal it: the server restarts, the network breaks, a key is exchanged."""
     if isinstance(error, ApiError):
         return error.status >= 500 or error.status == 429 or isinstance(error, Unauthorized)
     return isinstance(error, ConnectionFailed)

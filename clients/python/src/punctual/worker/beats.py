@@ -18,7 +18,7 @@ MOST_ROWS = 1000  # of one request
 
 
 class Beats:
-    """Prolongs the leases of all that is held. A run whose lease is over is lost, and its function canceled."""
+    """Prolongs the leases of all that is held. Where one is over the run is lost, its function canceled."""
 
     def __init__(
         self, client: AsyncPunctual, server: Server, held: Mapping[tuple[str, int], Held], lease_s: float
@@ -81,5 +81,5 @@ class Beats:
                 logging.WARNING,
                 "event_loop_blocked",
                 seconds=round(late_s, 3),
-                hint="an async function works or waits without await: make it a plain function, it gets a thread",
+                hint="an async function works without await: make it a plain function, which gets a thread",
             )

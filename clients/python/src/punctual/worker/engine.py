@@ -21,29 +21,29 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio.to_thread
-
 from punctual.aio import AsyncPunctual
 from punctual.durations import Duration, duration_seconds, duration_text
 from punctual.encoding import encode
 from punctual.errors import PunctualError
 from punctual.models import LeasedRun
 from punctual.policies import Fail, Retry
-from punctual.registry import Run
+from punctual.registry import Run, allow_threads, definition_of
+from punctual.tasks import Tasks
 from punctual.visibility import measuring
 from punctual.worker.away import Patience, Server, may_pass
 from punctual.worker.beats import Beats
-from punctual.worker.handlers import Worker
+from punctual.worker.handlers import handler_of
 from punctual.worker.held import AHEAD_MOST, Held, Pace
 from punctual.worker.lines import tell
-from punctual.worker.poll import PollTransport
+from punctual.worker.poll import PollClient
 from punctual.worker.reports import Report, Reports, Word
 
 ERROR_BYTES = 4000
 RESULT_BYTES = 64 << 10
 RETRY_AFTER_MOST_S = 24 * 3600.0
 LAST_ANSWER_S = 0.3  # how long an answer may be under way that was sent before we left
-LAST_WORDS_S = 3.0  # for what was cut off at the limit: to be reported
+UNWIND_S = 1.0  # for the functions that are canceled at the limit
+LAST_WORDS_S = 3.0  # for the reports about them
 
 
 def _own_name() -> str:
@@ -54,9 +54,10 @@ def _own_name() -> str:
 class Settings:
     """How a worker works.
 
-    `concurrency` is how many runs at once. `lease` is how long a run is ours without a heartbeat, 1 s to 24 h:
-    so long it takes until another worker gets the runs of one that died. `wait` is how long one poll waits for
-    a run, up to 60 s. `drain` is how long runs may go on after `stop`. `name` is shown with each attempt.
+    `concurrency` is how many runs at once. `lease` is how long a run is ours without a heartbeat, 1 s to
+    24 h: so long it takes until another worker gets the runs of one that died. `wait` is how long one poll
+    waits for a run, up to 60 s. `drain` is how long runs may go on after `stop`. `name` is shown with each
+    attempt. `apply`: the declared tasks of queues are put on the server at the start.
     """
 
     queue: str
@@ -65,33 +66,33 @@ class Settings:
     wait: Duration = "30s"
     drain: Duration = "25s"
     name: str = field(default_factory=_own_name)
+    apply: bool = True
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency is how many runs at once: 1 or more, not {self.concurrency}")
-        if not 1 <= duration_seconds(self.lease) <= 86400:
-            raise ValueError(f"lease is 1s to 24h, not {self.lease}")
-        if not 0 <= duration_seconds(self.wait) <= 60:
-            raise ValueError(f"wait is up to 60s, not {self.wait}")
+        for name, value, least, most in (
+            ("lease", self.lease, 1, 86400),
+            ("wait", self.wait, 0, 60),
+            ("drain", self.drain, 0, 86400),
+        ):
+            if not least <= duration_seconds(value, unknown=-1) <= most:
+                raise ValueError(
+                    f'{name} is {duration_text(least)} to {duration_text(most)}, such as "20s", not {value!r}'
+                )
 
 
 class Engine:
-    """One worker at work. `run` returns when it has stopped; `stop` may be called by a signal handler of the loop.
+    """One worker at work. `run` returns when it has stopped; a signal handler of the loop may call `stop`."""
 
-    Without a client it makes one from PUNCTUAL_URL and PUNCTUAL_API_KEY; `url` and `api_key` say otherwise.
-    """
-
-    def __init__(
-        self, worker: Worker, settings: Settings, *, url: str | None = None, api_key: str | None = None
-    ) -> None:
-        self._worker = worker
+    def __init__(self, tasks: Tasks, settings: Settings) -> None:
+        self._tasks = tasks
         self._settings = settings
         lease_s = duration_seconds(settings.lease)
-        # No call may take so long that a lease ends meanwhile; repeating is done here, where the reasons are known.
+        # No call may take so long that a lease ends meanwhile. What is repeated is decided here.
         patience_s = min(10.0, max(1.0, lease_s / 3))
-        self._client = AsyncPunctual(url, api_key, timeout=patience_s, retries=0)
-        self._line = PollTransport()
-        self._poll = AsyncPunctual(url, api_key, timeout=patience_s, retries=0, transport=self._line)
+        self._client = tasks.connect(AsyncPunctual, timeout=patience_s, retries=0)
+        self._poll = tasks.connect(PollClient, timeout=patience_s, retries=0)
         self._server = Server()
         self._held: dict[tuple[str, int], Held] = {}
         self._unstarted: deque[Held] = deque()
@@ -102,7 +103,7 @@ class Engine:
         self._idle.set()
         self._stop = asyncio.Event()
         self._cut_off = False
-        self._reports = Reports(self._client, self._server, self._let_go)
+        self._reports = Reports(self._client, self._server, self._let_go, self._is_busy)
         self._beats = Beats(self._client, self._server, self._held, lease_s)
 
     def stop(self) -> None:
@@ -111,26 +112,53 @@ class Engine:
         self._room.set()
 
     async def run(self) -> bool:
-        """Works until `stop`. True: nothing was left behind. Raises PunctualError where it cannot even begin."""
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        limiter.total_tokens = max(limiter.total_tokens, self._settings.concurrency)
+        """Works until `stop`. True: nothing was left behind. Raises PunctualError where it cannot begin."""
+        allow_threads(self._settings.concurrency)
+        with measuring():
+            pass  # hooks what is to be counted, which takes a moment that the first run should not wait
         fetching = asyncio.create_task(self._fetch())
         helpers = [asyncio.create_task(self._beats.run()), asyncio.create_task(self._reports.run())]
-        stopping = asyncio.create_task(self._stop.wait())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        applying = asyncio.create_task(self._apply())
+        everything: list[asyncio.Task[Any]] = [fetching, stopping, applying, *helpers]
         tell(logging.INFO, "worker_started", worker=self._settings.name, queue=self._settings.queue,
              concurrency=self._settings.concurrency, server=self._client.url)  # fmt: skip
         try:
             await asyncio.wait([fetching, stopping, *helpers], return_when=asyncio.FIRST_COMPLETED)
+            clean = await self._drain(fetching)
             for task in (fetching, *helpers):
-                if task.done():
-                    task.result()  # only trouble ends these before the stop
-            return await self._drain(fetching)
+                if task.done() and not task.cancelled():
+                    task.result()  # only trouble ends these before the stop: it is raised here
+            return clean
         finally:
-            for task in (fetching, stopping, *helpers):
+            for task in everything:
                 task.cancel()
-            await asyncio.gather(fetching, stopping, *helpers, return_exceptions=True)
+            await asyncio.gather(*everything, return_exceptions=True)
             await self._poll.aclose()
             await self._client.aclose()
+
+    async def _apply(self) -> None:
+        """Puts the tasks that are declared for queues on the server, which may not be there yet."""
+        mine = {task.name: definition_of(task, {}) for task in self._tasks.declared if task.is_of_a_queue}
+        if not (mine and self._settings.apply and self._tasks.applies_at_start):
+            return
+        patience = Patience()
+        while True:
+            try:
+                plan = await self._client.apply({"tasks": mine})
+            except PunctualError as error:
+                if not may_pass(error):
+                    tell(logging.ERROR, "tasks_refused", error=str(error))
+                    return
+                self._server.is_away(error)
+                await patience.wait()
+            else:
+                tell(logging.INFO, "tasks_applied", created=plan.created, changed=plan.changed,
+                     unchanged=plan.unchanged)  # fmt: skip
+                return
+
+    def _is_busy(self) -> bool:
+        return bool(self._running or self._unstarted)
 
     # --- taking ---
 
@@ -218,12 +246,12 @@ class Engine:
         """Calls the function, and puts into the API's words how it went."""
         run = self._run_of(held)
         try:
-            result = await self._worker.handler_of(run.task).call(run)
+            handler = handler_of(self._tasks, run.task)
+            held.can_cancel = handler.is_async
+            result = await handler.call(run)
             return "complete", {} if result is None else {"result": _checked(result)}
         except Retry as wish:
-            after = None if wish.after is None else min(duration_seconds(wish.after), RETRY_AFTER_MOST_S)
-            said: dict[str, Any] = {} if after is None else {"retry_after": duration_text(after)}
-            return "fail", {"error": _cut(str(wish)), **said}
+            return "fail", {"error": _cut(str(wish)), **_retry_after(wish)}
         except Fail as trouble:
             return "fail", {"error": _cut(str(trouble) or "the task has failed for good"), "final": True}
         except asyncio.CancelledError:
@@ -268,15 +296,14 @@ class Engine:
         tell(logging.INFO, "drain_began", running=len(self._running), unstarted=len(self._unstarted))
         while self._unstarted:
             self._give_back(self._unstarted.popleft())
-        self._line.say_goodbye()
+        self._poll.say_goodbye()
         await asyncio.wait([fetching], timeout=LAST_ANSWER_S)
         fetching.cancel()
         if not await _within(limit_s - (time.monotonic() - began), self._idle.wait()):
             self._cut_off = True
             for held in self._running:
-                assert held.task is not None
-                held.task.cancel()
-            await _within(LAST_WORDS_S, self._idle.wait())
+                held.cancel()
+            await _within(UNWIND_S, self._idle.wait())
         # The server may be away just now; within the limit it may come back.
         await _within(max(LAST_WORDS_S, limit_s - (time.monotonic() - began)), self._reports.all_said())
         left = len(self._held)
@@ -297,12 +324,20 @@ async def _within(seconds: float, event: Any) -> bool:
     return True
 
 
+def _retry_after(wish: Retry) -> dict[str, str]:
+    if wish.after is None:
+        return {}
+    is_too_long = duration_seconds(wish.after, unknown=0) > RETRY_AFTER_MOST_S
+    return {"retry_after": duration_text(RETRY_AFTER_MOST_S if is_too_long else wish.after)}
+
+
 def _checked(result: Any) -> Any:
     """Raises TypeError and ValueError where the server would not take it: then only this run fails."""
     size = len(encode(result))
     if size > RESULT_BYTES:
         raise ValueError(
-            f"the result has {size} bytes as JSON and may have {RESULT_BYTES >> 10} KiB: keep it elsewhere and say where"
+            f"the result has {size} bytes as JSON and may have {RESULT_BYTES >> 10} KiB: "
+            "keep it elsewhere and say where"
         )
     return result
 

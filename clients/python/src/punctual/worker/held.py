@@ -18,7 +18,7 @@ class Held:
     """One run under lease. `renewed` is when its lease was last known to begin anew, on the steady clock.
 
     `lost` says why it is not ours any more; nothing is reported about it then. `ended`: its function is over
-    and its report is on the way.
+    and its report is on the way. `can_cancel`: its function is async.
     """
 
     leased: LeasedRun
@@ -28,6 +28,7 @@ class Held:
     task: asyncio.Task[None] | None = None
     lost: str | None = None
     ended: bool = False
+    can_cancel: bool = False
     traceback: str | None = None
 
     @property
@@ -47,11 +48,15 @@ class Held:
         return {"run": leased.run, "task": leased.task, "attempt": leased.attempt, "fence": leased.fence}
 
     def lose(self, why: str) -> None:
-        """It is not ours any more. An async function is canceled; a thread goes on, and its result is dropped."""
+        """It is not ours any more. An async function is canceled; what a thread brings will be dropped."""
         if self.lost is None:
             self.lost = why
-            if self.task is not None:
-                self.task.cancel()
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancels its function where that can be done."""
+        if self.task is not None and self.can_cancel:
+            self.task.cancel()
 
 
 class Pace:

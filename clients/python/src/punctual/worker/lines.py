@@ -2,8 +2,8 @@
 
     {"time":"2026-03-28T01:30:00.012Z","level":"info","event":"run_ended","run":"run_0c4x9k2m1p7qz","outcome":"succeeded"}
 
-The lines go through Python's `logging`, logger `punctual.worker`, so a program of yours may send them elsewhere;
-`punctual-worker` writes them to standard error.
+The lines go through Python's `logging`, logger `punctual.worker`, so a program of yours may send them
+elsewhere; `punctual-worker` writes them to standard error.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """How runs went, said to the server in batches, until it has answered.
 
-One request is under way at a time; what ends meanwhile goes into the next. A request without an answer is
-repeated: the server knows a completion by its fence, so the second one changes nothing. A row that is answered
-with 409 is about a run that is not ours any more, and is dropped.
+One request is under way at a time; what ends meanwhile goes into the next. While there is further work in
+hand, requests begin at least 10 ms apart, so that thousands of short runs share a hundred requests. A request
+without an answer is repeated: the server knows a completion by its fence, so the second one changes nothing.
+A row that is answered with 409 is about a run that is not ours any more, and is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,12 +21,13 @@ from punctual.errors import ApiError, PunctualError
 from punctual.models import LeaseAnswer
 from punctual.worker.away import Patience, Server, may_pass
 from punctual.worker.held import Held
-from punctual.worker.lines import tell
+from punctual.worker.lines import logger, tell
 
 Word = Literal["complete", "fail", "release"]
 
 MOST_ROWS = 1000  # of one request
 MOST_BYTES = 4 << 20  # of one request; the server takes 8 MiB
+APART_S = 0.01
 
 _OUTCOMES = {"complete": "succeeded", "fail": "failed"}
 
@@ -40,9 +43,18 @@ class Report:
 
 
 class Reports:
-    """Says them. `gone` is called with each held run that is settled, one way or another."""
+    """Says them. `gone` is called with each held run that is settled, one way or another.
 
-    def __init__(self, client: AsyncPunctual, server: Server, gone: Callable[[Held], None]) -> None:
+    `is_busy` says whether more is to be expected at once.
+    """
+
+    def __init__(
+        self,
+        client: AsyncPunctual,
+        server: Server,
+        gone: Callable[[Held], None],
+        is_busy: Callable[[], bool],
+    ) -> None:
         self._calls: dict[Word, Callable[[list[dict[str, Any]]], Awaitable[list[LeaseAnswer]]]] = {
             "complete": client.complete_leases,
             "fail": client.fail_leases,
@@ -50,6 +62,7 @@ class Reports:
         }
         self._server = server
         self._gone = gone
+        self._is_busy = is_busy
         self._waiting: dict[Word, deque[Report]] = {"release": deque(), "complete": deque(), "fail": deque()}
         self._some = asyncio.Event()
         self._none = asyncio.Event()
@@ -69,11 +82,14 @@ class Reports:
 
     async def run(self) -> None:
         """Says them, until canceled."""
+        began = 0.0
         while True:
             await self._some.wait()
             self._some.clear()
-            await asyncio.sleep(0)  # what ends in this same moment goes along
             while any(self._waiting.values()):
+                # What ends in this same moment goes along, too.
+                await asyncio.sleep(max(0.0, began + APART_S - time.monotonic()) if self._is_busy() else 0)
+                began = time.monotonic()
                 for word, waiting in self._waiting.items():
                     if waiting:
                         await self._say(word, _take(waiting))
@@ -96,7 +112,7 @@ class Reports:
             self._settle(report)
 
     async def _take_apart(self, word: Word, reports: list[Report], error: PunctualError) -> None:
-        """The request was refused as a whole: the row that is wrong becomes a failure, the others are said."""
+        """The request was refused as a whole: what is wrong becomes a failure, the others are said."""
         if len(reports) > 1:
             rows = {int(part[1]) for part in _places(error) if len(part) > 1 and part[1].isdigit()}
             good = [report for number, report in enumerate(reports) if number not in rows]
@@ -136,7 +152,9 @@ def _take(waiting: deque[Report]) -> list[Report]:
 
 def _places(error: PunctualError) -> list[list[str]]:
     """The faults' pointers in parts: "/leases/7/result" is about row 7."""
-    return [pointer.lstrip("/").split("/") for pointer in error.pointers] if isinstance(error, ApiError) else []
+    return (
+        [pointer.lstrip("/").split("/") for pointer in error.pointers] if isinstance(error, ApiError) else []
+    )
 
 
 def _tell_of(report: Report, answer: LeaseAnswer) -> None:
@@ -145,9 +163,11 @@ def _tell_of(report: Report, answer: LeaseAnswer) -> None:
     if answer.status == 200 or answer.repeated:
         if report.word == "release":
             return
-        failed = report.word == "fail"
+        level = logging.WARNING if report.word == "fail" else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
         tell(
-            logging.WARNING if failed else logging.INFO,
+            level,
             "run_ended",
             **held.words,
             outcome=_OUTCOMES[report.word],
