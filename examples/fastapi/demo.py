@@ -128,6 +128,7 @@ def show_a_day(server: LocalServer) -> None:
             runs += ended
         audit = client.audit(from_=begin, to=begin + timedelta(days=1))
     print(f"\n{summary_of(runs)}; the audit finds {audit.differences_total} differences")
+    print("LATE is 0 here: the clock stands still until a run has started. On a real one it is not.")
 
 
 def ended_within(client: Punctual, hour: datetime) -> list[Run]:

@@ -43,6 +43,7 @@ static void tell(struct travel *t, struct message *m, uint64_t ended)
     struct writer w = writer_on(&m->reply.body);
     writer_object(&w);
     member_moment(&w, "now", wall_now());
+    member_moment(&w, "moving_to", t->asked ? t->target : WALL_NONE);
     member_int(&w, "runs", (int64_t)ended);
     write_under_way(&w, list, count < SHOWN_MOST ? count : SHOWN_MOST);
     writer_end_object(&w);

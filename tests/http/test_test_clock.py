@@ -63,7 +63,7 @@ def test_a_start_that_is_no_moment_is_refused(server_factory: Factory, option: s
 
 def test_it_stands_still_where_it_was_told_and_says_so(server_factory: Factory) -> None:
     server = server_at(server_factory, "2026-10-01T02:00:00+02:00")
-    assert look(server) == {"now": "2026-10-01T00:00:00.000Z", "runs": 0, "under_way": []}
+    assert look(server) == {"now": "2026-10-01T00:00:00.000Z", "moving_to": None, "runs": 0, "under_way": []}
     (line,) = server.log_events("test_clock")
     assert line["level"] == "warning"
     (line,) = server.log_events("listening")
@@ -94,7 +94,7 @@ def test_the_configuration_may_ask_for_it(server_factory: Factory) -> None:
 def test_a_month_of_a_daily_task_passes_with_every_run_at_its_moment(still: Server, receiver: Receiver) -> None:
     put_task(still, "daily", daily(receiver.url("/daily")))
     answer = advance(still, "31d")
-    assert answer == {"now": "2026-11-01T00:00:00.000Z", "runs": 31, "under_way": []}
+    assert answer == {"now": "2026-11-01T00:00:00.000Z", "moving_to": None, "runs": 31, "under_way": []}
     # The night of October 25th has its 2:30 twice; the task runs at the first of them.
     days = [datetime(2026, 10, 1, 2, 30, tzinfo=BERLIN) + timedelta(days=n) for n in range(31)]
     expected = [timestamp(day.astimezone(UTC).timestamp()) for day in days]
@@ -145,11 +145,11 @@ def test_a_one_off_waits_for_its_moment(still: Server, receiver: Receiver) -> No
 
 
 def test_no_time_is_enough_for_what_is_due(still: Server, receiver: Receiver) -> None:
-    put_task(still, "by-hand", http_task(receiver.url("/x")))
     receiver.script("/x", Answer(delay=0.2))
+    put_task(still, "by-hand", http_task(receiver.url("/x")))
     run = trigger(still, "by-hand")["id"]
     answer = still.api.post("/v1/test/clock")
-    assert answer.json() == {"now": "2026-10-01T00:00:00.000Z", "runs": 1, "under_way": []}
+    assert answer.json() == {"now": "2026-10-01T00:00:00.000Z", "moving_to": None, "runs": 1, "under_way": []}
     assert get_run(still, run)["state"] == "succeeded"
 
 
@@ -174,8 +174,8 @@ def test_what_an_endpoint_asks_for_happens_in_its_time(still: Server, receiver: 
 
 def test_retries_come_after_their_backoff(still: Server, receiver: Receiver) -> None:
     retry = {"max_attempts": 5, "backoff": "exponential", "initial": "1m", "max": "1h"}
-    run = create_run(still, http_task(receiver.url("/down"), retry=retry))["id"]
     receiver.script("/down", *[Answer(status=500)] * 4, Answer())
+    run = create_run(still, http_task(receiver.url("/down"), retry=retry))["id"]
     assert advance(still, "30m")["runs"] == 1
     times = [instant(attempt["started_at"]) for attempt in get_run(still, run)["attempts"]]
     waits = [after - before for before, after in itertools.pairwise(times)]
@@ -197,8 +197,8 @@ def test_what_is_left_to_chance_is_the_same_each_time(server_factory: Factory, r
 
 
 def test_retry_after_is_honoured_in_its_time(still: Server, receiver: Receiver) -> None:
-    run = create_run(still, http_task(receiver.url("/busy"), retry={"max_attempts": 2}))["id"]
     receiver.script("/busy", Answer(status=429, headers={"Retry-After": "7200"}), Answer())
+    run = create_run(still, http_task(receiver.url("/busy"), retry={"max_attempts": 2}))["id"]
     advance(still, "1d")
     assert [attempt["started_at"][11:19] for attempt in get_run(still, run)["attempts"]] == ["00:00:00", "02:00:00"]
 
@@ -329,6 +329,7 @@ def test_an_endpoint_that_hangs_holds_the_clock_and_the_request_says_so(still: S
     assert moment in refused["detail"]
     assert look(still) == {
         "now": moment,
+        "moving_to": None,
         "runs": 0,
         "under_way": [{"run": run["id"], "task": "hangs", "with": "endpoint"}],
     }
@@ -354,11 +355,8 @@ def test_one_request_at_a_time_moves_it(still: Server, receiver: Receiver) -> No
     receiver.wait("/hangs")
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask, still, advance="1h")
-        wait_for(lambda: ask(still, advance="1h", wait="0s").status_code == 409, "the first is under way")
-        assert "another request" in wait_for(
-            lambda: found if "another" in (found := ask(still, advance="1h", wait="0s").json()["detail"]) else None,
-            "the first is under way",
-        )
+        wait_for(lambda: look(still)["moving_to"] == "2026-10-01T01:00:00.000Z", "the first is under way")
+        assert "another request" in problem(ask(still, advance="1h"), 409)["detail"]
         receiver.release()
         assert first.result(30).json()["now"] == "2026-10-01T01:00:00.000Z"
 
@@ -369,7 +367,7 @@ def test_stopping_answers_who_waits(still: Server, receiver: Receiver) -> None:
     receiver.wait("/hangs")
     with ThreadPoolExecutor(1) as pool:
         moved = pool.submit(ask, still, advance="1h")
-        wait_for(lambda: "another" in ask(still, advance="1h", wait="0s").json()["detail"], "it is under way")
+        wait_for(lambda: look(still)["moving_to"], "it is under way")
         still.terminate()
         problem(moved.result(30), 503)
         receiver.release()

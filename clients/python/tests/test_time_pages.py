@@ -12,6 +12,8 @@ import pytest
 from punctual import testing
 from support.server import ROOT, binary
 
+LIMIT_S = 280
+pytestmark = pytest.mark.timeout(LIMIT_S + 20)
 SOURCE = Path(testing.__file__).parents[1]
 FILE = re.compile(r"^```\w+\n# (\w+\.\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ORDERS = """
@@ -58,7 +60,7 @@ def run(folder: Path, *words: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=LIMIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,8 +8,8 @@
 
 `enqueue` adds a row to the table punctual_outbox, in the transaction of the session: nothing is sent,
 nothing waits for the network. A relay hands the rows over to the server and deletes them: `AsyncRelay` and
-`Relay` beside the application, or `punctual-relay` as a process of its own. Needs `pip install
-"punctual[sqlalchemy]"`.
+`Relay` beside the application, or `punctual-relay` as a process of its own. Needs SQLAlchemy 2, the extra
+`sqlalchemy` of this package.
 
     table.py      the table, and enqueue
     handover.py   how rows are handed over exactly once; no network, no waiting

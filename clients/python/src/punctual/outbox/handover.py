@@ -1,5 +1,4 @@
-"""How rows are handed over exactly once. Decisions and statements only: relay.py does the waiting and
-sending.
+"""How rows are handed over exactly once: decisions and statements. The waiting and sending is relay.py's.
 
 Rows are handed over in batches, in the order of their ids, and one batch is on its way at a time, however
 many relays there are. What makes it exactly once:
@@ -33,15 +32,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, false, func, or_, select, update
 from sqlalchemy import delete as delete_from
 
 from punctual.errors import ApiError, ConnectionFailed, PunctualError
-from punctual.outbox.table import not_on_its_way, table
+from punctual.outbox.table import ADVISORY_LOCK, not_on_its_way, table
 
 KEY_LIFE = timedelta(hours=20)
-"""How long the server certainly knows a key. It keeps them for 24 hours; the rest is for clocks that
-differ."""
+"""How long the server certainly knows a key. It keeps them for 24 h; the rest is for clocks that differ."""
 
 BATCH_BYTES = 4 << 20
 """Of one request. The server takes 8 MiB."""
@@ -56,8 +54,7 @@ FREE: dict[str, Any] = {"batch": None, "sent_at": None, "left_out": None}
 
 UNKNOWN_TASK_PAUSE = timedelta(minutes=1)
 UNKNOWN_TASK_LIFE = timedelta(hours=1)
-"""A row whose task the server does not know is tried again every minute for an hour: a deployment may be
-under way."""
+"""So often and so long a row is tried again whose task the server does not know: a deployment may be on."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +86,20 @@ class Options:
 
 @dataclass(frozen=True)
 class Ask:
-    """A function to be called with a connection, in a transaction of its own; its result is sent back."""
+    """To be called with a connection, in a transaction of its own; its result is sent back.
+
+    Where the database fails, it may be called again in a new transaction: doing it twice does no more.
+    """
 
     function: Callable[[Connection], Any]
+
+    def __call__(self, connection: Connection) -> Any:
+        """One relay after the other: so none waits for rows of another in turn, and no update is lost."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+        else:  # SQLite: the write lock, before anything is read
+            connection.execute(update(table).where(false()).values(error=None))
+        return self.function(connection)
 
 
 @dataclass(frozen=True)
@@ -107,10 +115,11 @@ Steps = Generator["Ask | Send", Any, int]
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that share a key, in the order of their ids."""
+    """Rows that share a key, in the order of their ids. `doubtful`: an earlier round may have sent it."""
 
     key: str
     rows: Sequence[Row[Any]]
+    doubtful: bool = False
 
     def at(self, step: int) -> list[Row[Any]]:
         """What was sent at this step: those that had not left by then."""
@@ -151,15 +160,14 @@ def round_trip(options: Options) -> Steps:
         if _is_mismatch(answer):
             return (yield from _find_accepted(batch))
         if not isinstance(answer, ApiError) or not _is_refusal(answer):
-            yield Ask(_let_go(batch, maybe_sent=_maybe_sent(answer)))
+            yield Ask(_let_go(batch, doubtful=batch.doubtful or _maybe_sent(answer)))
             raise answer
         batch = yield Ask(_leave_out(batch, rows, answer))
     return 0
 
 
 def _find_accepted(batch: Batch) -> Steps:
-    """The key is bound to another body: one that we, or another relay, sent at an earlier step. Finds
-    which."""
+    """The key is bound to another body, sent by us or another relay at an earlier step. Finds which."""
     for step in range(batch.step - 1, -1, -1):
         rows = batch.at(step)
         answer = yield _sending(batch.key, rows)
@@ -167,9 +175,9 @@ def _find_accepted(batch: Batch) -> Steps:
             yield Ask(_settle(batch, rows))
             return len(rows)
         if not _is_mismatch(answer):
-            yield Ask(_let_go(batch, maybe_sent=True))
+            yield Ask(_let_go(batch, doubtful=True))
             raise answer
-    fresh: Batch | None = yield Ask(lambda connection: _load(connection, batch.key))
+    fresh: Batch | None = yield Ask(lambda connection: _load(connection, batch.key, True))
     if fresh is not None and fresh.shape == batch.shape:  # else another relay was faster
         yield Ask(_give_up(batch, EDITED, keep_key=False))
     return 0
@@ -247,7 +255,7 @@ def _take(connection: Connection, options: Options) -> Batch | None:
     since = func.coalesce(table.c.sent_at, now)
     if not connection.execute(update(table).where(*mine).values(taken_until=until, sent_at=since)).rowcount:
         return None
-    batch = _load(connection, first.batch)
+    batch = _load(connection, first.batch, first.sent_at is not None)
     if batch is not None and first.sent_at is not None and first.sent_at < now - KEY_LIFE:
         _give_up(batch, UNKNOWN.format(first.sent_at), keep_key=True)(connection)
         return None
@@ -266,7 +274,7 @@ def _claim(connection: Connection, most: int, now: datetime, until: datetime) ->
         .where(table.c.id.in_(oldest.scalar_subquery()), *waiting)
         .values(batch=key, taken_until=until, sent_at=now, left_out=None)
     )
-    batch = _load(connection, key)
+    batch = _load(connection, key, False)
     if batch is None:
         return None
     size, fit = 0, 0
@@ -279,9 +287,9 @@ def _claim(connection: Connection, most: int, now: datetime, until: datetime) ->
     return Batch(key, batch.rows[:fit])
 
 
-def _load(connection: Connection, key: str) -> Batch | None:
+def _load(connection: Connection, key: str, doubtful: bool) -> Batch | None:
     rows = connection.execute(select(table).where(table.c.batch == key).order_by(table.c.id)).all()
-    return Batch(key, rows) if rows else None
+    return Batch(key, rows, doubtful) if rows else None
 
 
 def _settle(batch: Batch, accepted: Sequence[Row[Any]]) -> Callable[[Connection], None]:
@@ -306,12 +314,12 @@ def _refuse_all(batch: Batch) -> Callable[[Connection], None]:
     return refuse_all
 
 
-def _let_go(batch: Batch, maybe_sent: bool) -> Callable[[Connection], None]:
-    """Not now. Any relay may try again at once; where nothing was sent, the life of the key has not begun."""
+def _let_go(batch: Batch, doubtful: bool) -> Callable[[Connection], None]:
+    """Not now. Any relay may try again at once; where nothing was ever sent, the key's life has not begun."""
 
     def let_go(connection: Connection) -> None:
         values: dict[str, Any] = {"taken_until": None}
-        if not maybe_sent:
+        if not doubtful:
             values["sent_at"] = None
         connection.execute(update(table).where(table.c.batch == batch.key).values(values))
 
@@ -340,7 +348,7 @@ def _leave_out(
         if not named:
             for part in _parts([row.id for row in rows[len(rows) // 2 :]]):
                 connection.execute(leave.where(table.c.id.in_(part)))
-        return _load(connection, batch.key)
+        return _load(connection, batch.key, batch.doubtful)
 
     return leave_out
 

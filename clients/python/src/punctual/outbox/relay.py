@@ -24,7 +24,7 @@ import weakref
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from punctual.aio import AsyncPunctual
@@ -38,6 +38,9 @@ log = logging.getLogger("punctual.outbox")
 
 LONGEST_PAUSE = 30.0
 """Seconds between two tries while server or database are not there."""
+
+DATABASE_PAUSES = (0.05, 0.5)
+"""Seconds before a transaction that the database refused (busy, restarting) is tried again."""
 
 FLUSH_LOOK = 0.005
 """Seconds between two looks while another relay has the batch."""
@@ -104,13 +107,22 @@ class Relay:
             except StopIteration as end:
                 return int(end.value)
             if isinstance(step, Ask):
-                with self._engine.begin() as connection:
-                    answer = step.function(connection)
+                answer = self._ask(step)
             else:
                 try:
                     answer = self._client._send(create_runs_of(step))
                 except PunctualError as error:
                     answer = error
+
+    def _ask(self, step: Ask) -> Any:
+        for pause in DATABASE_PAUSES:
+            try:
+                with self._engine.begin() as connection:
+                    return step(connection)
+            except OperationalError:
+                time.sleep(pause)
+        with self._engine.begin() as connection:
+            return step(connection)
 
     def flush(self, within: float = 10.0) -> None:
         """Hands over all that waits; returns when the server has it, or has refused it. For tests.
@@ -195,13 +207,22 @@ class AsyncRelay:
             except StopIteration as end:
                 return int(end.value)
             if isinstance(step, Ask):
-                async with self._engine.begin() as connection:
-                    answer = await connection.run_sync(step.function)
+                answer = await self._ask(step)
             else:
                 try:
                     answer = await self._client._send(create_runs_of(step))
                 except PunctualError as error:
                     answer = error
+
+    async def _ask(self, step: Ask) -> Any:
+        for pause in DATABASE_PAUSES:
+            try:
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(step)
+            except OperationalError:
+                await asyncio.sleep(pause)
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(step)
 
     async def flush(self, within: float = 10.0) -> None:
         """See Relay.flush."""

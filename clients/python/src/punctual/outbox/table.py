@@ -41,6 +41,9 @@ from punctual.clock import now
 from punctual.durations import Duration, Instant, duration_seconds, instant_text
 from punctual.encoding import encode
 
+ADVISORY_LOCK = 0x70756E6374756178
+"""Of PostgreSQL, for the transactions of relays; those of the application never wait for it."""
+
 PAYLOAD_MOST = 256 << 10
 """Bytes of a payload as compact JSON; the server takes no more."""
 
@@ -55,9 +58,9 @@ class _Utc(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(timezone.utc)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=timezone.utc)
+        if value is None:
+            return None
+        return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
 metadata = MetaData()
@@ -188,9 +191,19 @@ def _wake_all(_: Session) -> None:
 
 
 def create_table(bind: Engine | Connection) -> None:
-    """Makes the table where it is not there. With an AsyncEngine: `await
-    connection.run_sync(create_table)`."""
-    metadata.create_all(bind)
+    """Makes the table where it is not there; several processes may do so at once.
+
+    With an AsyncEngine: `await connection.run_sync(create_table)`, in `async with engine.begin()`.
+    """
+    if isinstance(bind, Engine):
+        with bind.begin() as connection:
+            create_table(connection)
+        return
+    if bind.dialect.name == "postgresql":
+        bind.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    bind.execute(CreateTable(table, if_not_exists=True))
+    for index in table.indexes:
+        bind.execute(CreateIndex(index, if_not_exists=True))
 
 
 def ddl(dialect: str = "postgresql") -> str:
