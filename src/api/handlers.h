@@ -60,5 +60,8 @@ void dead_retry(struct request *r);
 void dead_discard(struct request *r);
 // checkins.c
 void checkin_post(struct request *r);
+// test_clock.c
+void test_clock_get(struct request *r);
+void test_clock_post(struct request *r);
 // batch.c
 void batch_post(struct request *r);

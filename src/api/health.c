@@ -95,10 +95,14 @@ static bool check_disk(struct writer *w, const char *store)
 // A step is worth knowing about; the schedules live with it (design, 6), so it fails nothing.
 static void check_clock(struct writer *w, const struct pulse_values *pulse, steady now)
 {
+    bool test = wall_is_stopped();
     bool stepped = pulse->clock_step_us != 0 && now.us - pulse->clock_stepped.us <= STEP_SHOWN;
     begin_check(w, "clock", true,
-                stepped ? "the wall clock was set within the last minute" : "steady");
+                test      ? "a test clock: it stands still until POST /v1/test/clock moves it"
+                : stepped ? "the wall clock was set within the last minute"
+                          : "steady");
     member_int(w, "step_ms", stepped ? pulse->clock_step_us / MILLISECOND : 0);
+    member_bool(w, "test", test);
     writer_end_object(w);
 }
 

@@ -40,6 +40,8 @@ static const struct route routes[] = {
     {"POST", "/v1/dead-letters/discard", dead_discard, BODY_JSON, "dry_run", false},
     {"GET", "/v1/events", events_get, BODY_NONE, "task types after", false},
     {"GET", "/v1/audit", audit_get, BODY_NONE, "from to task", false},
+    {"GET", "/v1/test/clock", test_clock_get, BODY_NONE, "", false},
+    {"POST", "/v1/test/clock", test_clock_post, BODY_OPTIONAL, "", false},
     {"GET", "/metrics", metrics_get, BODY_NONE, "", false},
     {"GET", "/ready", ready_get, BODY_NONE, "", true},
     {"GET", "/openapi.json", openapi_get, BODY_NONE, "", true},

@@ -37,6 +37,7 @@ enum message_kind {
     MESSAGE_REPORT,       // from the dispatcher: attempt
     MESSAGE_DRAINED,      // from the dispatcher: nothing runs any more
     MESSAGE_STOP,         // from the roof: start nothing new, and end when nothing runs
+    MESSAGE_TEST_CLOCK,   // to the roof: clock
     MESSAGE_KIND_COUNT
 };
 
@@ -79,6 +80,14 @@ enum checkin_status { CHECKIN_SUCCESS, CHECKIN_START, CHECKIN_FAILURE };
 struct checkin { // what a job that runs elsewhere says; its words are the note
     enum checkin_status status;
     int64_t duration_us; // how long it ran; -1: not said
+};
+
+struct clock_wish {   // what is asked of a test clock (server/travel.h)
+    bool look;        // only asked where it stands
+    wall to;          // WALL_NONE: by_us from where it stands
+    int64_t by_us;    // 0: it stays, and what is due ends
+    int64_t wait_us;  // real time: how long at most
+    bool past_leases; // does not wait for those who hold leases
 };
 
 struct reply {
@@ -126,6 +135,7 @@ struct message {
     size_t left;    // how many more the filter matches
     size_t dead;    // MESSAGE_METRICS: how many dead letters are open
     struct checkin checkin;
+    struct clock_wish clock;
 
     struct attempt attempt; // MESSAGE_REPORT
 

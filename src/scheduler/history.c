@@ -13,14 +13,6 @@ static bool has_limits(const struct scheduler_options *o)
     return o->history_age_us > 0 || o->history_rows > 0 || o->history_bytes > 0;
 }
 
-static uint64_t count_ended(const struct metrics *metrics)
-{
-    uint64_t ended = 0;
-    for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++)
-        ended += metrics->runs[i];
-    return ended;
-}
-
 static struct history_limits limits_at(const struct scheduler_options *o, wall now)
 {
     return (struct history_limits){

@@ -52,6 +52,7 @@ struct queue { // one that workers wait at
     struct rate_rule rate;        // limit 0: none
     struct message *first, *last; // their messages, linked by letter.next; the longest wait first
     size_t waiting;
+    steady left; // with a test clock: when the last of them was answered
 };
 
 struct queues {
@@ -106,5 +107,7 @@ void hold_back(struct scheduler *s, const struct run *run, uint64_t lane);
 // The store has failed: whoever waits is told so with this turn.
 void give_up_polls(struct scheduler *s);
 wall pull_next(const struct scheduler *s, wall now);
+// Whether a worker that was here a moment ago is to come back for a run that is due.
+bool worker_comes_back(struct scheduler *s, wall now);
 void answer_queues(struct scheduler *s, wall now, struct message *m);
 void queues_done(struct queues *queues);

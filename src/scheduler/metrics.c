@@ -65,6 +65,14 @@ void count_no_more(struct metrics *metrics, int64_t task_id)
     }
 }
 
+uint64_t count_ended(const struct metrics *metrics)
+{
+    uint64_t ended = 0;
+    for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT; i++)
+        ended += metrics->runs[i];
+    return ended;
+}
+
 void metrics_done(struct metrics *metrics)
 {
     uint64_t key;

@@ -10,6 +10,7 @@
 #define HANDED_OUT_A_TURN 1000
 #define HELD_BACK_MOST 64
 #define ANSWER_BYTES (8 << 20) // beyond this a worker gets the rest with its next request
+#define COMES_BACK_US (2 * SECOND)
 
 // The poll that is being served.
 struct handing {
@@ -62,6 +63,12 @@ void queues_done(struct queues *queues)
     map_done(&queues->by_lane);
 }
 
+// By what a worker's wait is counted: it waits for real, also where the clock stands still.
+static steady waits_at(const struct scheduler *s, wall now)
+{
+    return s->waits.us ? s->waits : steady_at(s, now);
+}
+
 static struct message *next_poll(const struct message *m)
 {
     return (struct message *)m->letter.next;
@@ -75,7 +82,7 @@ void take_poll(struct scheduler *s, wall now, struct message *m)
         return;
     }
     struct queue *queue = queue_at(s, m->name);
-    m->lease.until = steady_plus(steady_at(s, now), m->lease.wait_us);
+    m->lease.until = steady_plus(waits_at(s, now), m->lease.wait_us);
     m->letter.next = NULL;
     if (queue->last)
         queue->last->letter.next = &m->letter;
@@ -98,6 +105,7 @@ static struct message *leave_queue(struct scheduler *s, struct queue *queue, str
     if (queue->last == m)
         queue->last = before;
     queue->waiting--;
+    queue->left = s->waits;
     s->queues.waiting--;
     return m;
 }
@@ -275,6 +283,12 @@ static void end_polls(struct scheduler *s, struct queue *queue, steady t)
     }
 }
 
+// With a clock that stands still: its worker is with what it got, or between two requests.
+static bool was_left_lately(const struct scheduler *s, const struct queue *queue)
+{
+    return s->waits.us - queue->left.us <= COMES_BACK_US;
+}
+
 // A queue that nobody waits at is forgotten: its runs are in its lane.
 static void forget_idle(struct queues *queues, uint64_t *idle, size_t count)
 {
@@ -290,7 +304,7 @@ void hand_out_runs(struct scheduler *s, wall now)
     uint64_t *idle = memory_array(queues->by_lane.count, sizeof *idle), key;
     size_t idle_count = 0;
     int budget = s->stopping ? 0 : HANDED_OUT_A_TURN;
-    steady t = steady_at(s, now);
+    steady t = waits_at(s, now);
     void *value;
     bool look = s->stopping || queues->expires.us <= t.us;
     queues->again = false;
@@ -302,7 +316,7 @@ void hand_out_runs(struct scheduler *s, wall now)
         serve_queue(s, now, queue, &budget);
         if (look && !s->broken)
             end_polls(s, queue, t);
-        if (!queue->first)
+        if (!queue->first && !(s->waits.us && was_left_lately(s, queue)))
             idle[idle_count++] = key;
     }
     forget_idle(queues, idle, idle_count);
@@ -327,9 +341,22 @@ wall pull_next(const struct scheduler *s, wall now)
         return WALL_NEVER;
     if (s->stopping || queues->again)
         return now;
-    wall next = {queues->expires.us + s->wall_minus_steady_us};
+    wall next = s->waits.us ? WALL_NEVER : (wall){queues->expires.us + s->wall_minus_steady_us};
     next = queues->early.us < next.us ? queues->early : next;
     return queues->opens.us < next.us ? queues->opens : next;
+}
+
+bool worker_comes_back(struct scheduler *s, wall now)
+{
+    uint64_t lane;
+    void *value;
+    for (size_t at = 0; map_each(&s->queues.by_lane, &at, &lane, &value);) {
+        const struct queue *queue = value;
+        if (!queue->first && was_left_lately(s, queue) && lane_has_ready(&s->lanes, lane) &&
+            has_room(s, now, queue))
+            return true;
+    }
+    return false;
 }
 
 // --- looking at queues ---

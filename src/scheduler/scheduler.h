@@ -75,6 +75,27 @@ enum status scheduler_clock_stepped(struct scheduler *s, wall now, int64_t step_
 // clock do not touch leases; where it is never said, both are the same.
 void scheduler_clock(struct scheduler *s, int64_t wall_minus_steady_us);
 
+// --- with a clock that stands still (server/travel.h) ---
+// Workers that wait for runs do so by this clock, and not by the one that stands still. Said before
+// a turn, again and again.
+void scheduler_waits(struct scheduler *s, steady real);
+// When a turn is wanted for them; INT64_MAX: nobody waits.
+steady scheduler_next_wait(const struct scheduler *s);
+// Whether something is under way that the clock should not leave behind: with the dispatcher; with
+// a worker, or an endpoint that answered 202, unless `past_leases`; or due in a queue whose worker
+// was here a moment ago.
+bool scheduler_is_busy(struct scheduler *s, wall now, bool past_leases);
+// What is under way: the first `max` into ret, which looks into the scheduler's own until its next
+// turn. Returns how many there are.
+struct under_way {
+    run_id run;
+    const char *task; // NULL: a one-off
+    const char *with; // "endpoint", "command", "worker", "callback"
+};
+size_t scheduler_under_way(const struct scheduler *s, struct under_way *ret, size_t max);
+uint64_t
+scheduler_ended(const struct scheduler *s); // runs that have come to their end since the start
+
 // From now on nothing new is started; what runs is still reported.
 void scheduler_stop_starting(struct scheduler *s);
 

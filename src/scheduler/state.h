@@ -6,7 +6,7 @@
  * outage), start.c (due runs into orders) with overlap.c, deadline.c and pace.c, report.c (what
  * came of them), dead.c (failed runs dealt with), notices.c with group.c (who is told), checkin.c
  * (runs of jobs elsewhere), recover.c (the start), history.c (clearing), metrics.c; lease.h has
- * what workers and call backs need.
+ * what workers and call backs need; still.c what a clock that stands still asks for.
  */
 #pragma once
 
@@ -111,6 +111,7 @@ struct scheduler {
     struct sweep *sweeps; // in the order they came: see sweep.c
     size_t sweep_count;
     int64_t wall_minus_steady_us;
+    steady waits; // what those who wait at queues go by; 0: the steady clock
     struct leases leases;
     struct queues queues;
     struct map tellers;         // task id -> what is still to be told of it (notices.c)
@@ -241,6 +242,14 @@ bool catching_up_is_full(const struct scheduler *s);
 // A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
 // what it cost, in occurrences.
 int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
+// As much of one task's as a turn works off.
+void work_off_backlog(struct scheduler *s, wall now, int64_t task);
+// Records what a monitor has come to expect by now. A check-in comes before its turn plans, and may
+// be about an occurrence that came due meanwhile.
+void plan_monitor(struct scheduler *s, wall now, const struct known_task *known);
+// Whether an instant of a task's schedules has no record yet. Where the clock was set back, those
+// that come again have theirs, and those of before an edit are not asked for.
+bool is_still_to_come(struct scheduler *s, int64_t task, wall nominal);
 // An edit of the schedule or a delete: what of the task was due by now and has no record yet is
 // missed.
 enum status give_up_backlog(struct scheduler *s, wall now, const struct task_record *before,
@@ -317,6 +326,8 @@ enum status load_notices(struct scheduler *s);         // at the start, before a
 enum status load_waiting_notices(struct scheduler *s); // after the runs that were lost
 void notices_done(struct scheduler *s);
 void note_outcome(struct scheduler *s, const struct event_run *event, int64_t task);
+// Its definition is another one, or it was deleted: whom it tells may be, too.
+void note_edit(struct scheduler *s, int64_t task);
 void tell_notices(struct scheduler *s, wall now); // at the end of a turn
 wall next_notice(const struct scheduler *s);
 // checkin.c
@@ -333,4 +344,5 @@ bool recover_monitor(struct scheduler *s, const struct run *run, const struct ta
 void answer_metrics(struct scheduler *s, wall now, struct message *m);
 void count_run(struct metrics *metrics, int64_t task_id, const char *task, enum run_state state);
 void count_no_more(struct metrics *metrics, int64_t task_id); // the task was deleted
+uint64_t count_ended(const struct metrics *metrics);          // runs that have come to their end
 void metrics_done(struct metrics *metrics);

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/now.h"
 #include "server/attempt_log.h"
+#include "server/travel.h"
 
 #define PULSE_US SECOND
 #define POLL_AGAIN_US 1000
@@ -32,6 +33,7 @@ struct back {
     bool failed;
     int64_t wall_minus_steady; // to see steps of the wall clock
     struct pulse_values pulse;
+    struct travel travel; // with a test clock
 };
 
 static void raise_fd(int fd)
@@ -58,6 +60,8 @@ static bool compare_clocks(wall *ret_now, int64_t *ret_difference)
 
 static void notice_step(struct back *back)
 {
+    if (wall_is_stopped()) // it only goes where the scheduler has been asked to follow
+        return;
     wall now;
     int64_t difference;
     if (!compare_clocks(&now, &difference))
@@ -96,11 +100,24 @@ static void sleep_until(struct back *back, wall next)
                 sizeof count); // ECANCELED: the clock was set; notice_step sees it
 }
 
+// In place of sleep_until: the clock goes on from here, and only here.
+static void stand_still(struct back *back)
+{
+    int64_t rest_us;
+    wall next = scheduler_next_turn(back->parts.scheduler, wall_now());
+    if (travel_on(&back->travel, next, &rest_us) != STATUS_OK)
+        fail(back, wall_now());
+    struct pollfd fd = {.fd = back->parts.messages->fd, .events = POLLIN};
+    int64_t rest_ms = (rest_us + MILLISECOND - 1) / MILLISECOND;
+    if (rest_us > 0 && poll(&fd, 1, (int)rest_ms) < 0)
+        usleep(POLL_AGAIN_US); // turns go on, and not in a circle
+}
+
 // --- what leaves a turn ---
 
 static void hand_on(struct back *back, wall now, const struct outbox *out)
 {
-    mailbox_post_all(dispatcher_orders(back->parts.dispatcher), out->orders);
+    dispatcher_post_all(back->parts.dispatcher, out->orders);
     front_reply(back->parts.front, out->replies);
     front_events(back->parts.front, out->journal_turn);
     attempts_log(now, out->attempts);
@@ -116,6 +133,7 @@ static void fail(struct back *back, wall now)
     logline_say(now, LEVEL_ERROR, "store_failed",
                 "%s; nothing more is accepted and the server stops",
                 store_problem(back->parts.store));
+    travel_end(&back->travel);
     raise_fd(back->parts.failed_fd);
 }
 
@@ -124,7 +142,10 @@ static void turn(struct back *back, struct letter *inbox)
     struct outbox out;
     wall now = wall_now();
     steady before = steady_now();
-    scheduler_clock(back->parts.scheduler, now.us - before.us);
+    if (wall_is_stopped()) // leases last as long by the clock that stands still as by any other
+        scheduler_waits(back->parts.scheduler, before);
+    else
+        scheduler_clock(back->parts.scheduler, now.us - before.us);
     enum status status = scheduler_turn(back->parts.scheduler, now, inbox, &out);
     steady after = steady_now();
     hand_on(back, now, &out);
@@ -150,10 +171,11 @@ static void turn(struct back *back, struct letter *inbox)
 static void start_draining(struct back *back)
 {
     scheduler_stop_starting(back->parts.scheduler);
+    travel_end(&back->travel);
     struct order *order = memory_new(sizeof *order);
     order->kind = ORDER_DRAIN;
     order->max_wait_us = back->drain_us;
-    mailbox_post(dispatcher_orders(back->parts.dispatcher), &order->letter);
+    dispatcher_post(back->parts.dispatcher, order);
 }
 
 // Keeps the roof's own messages from the scheduler. Returns the rest.
@@ -166,6 +188,8 @@ static struct letter *sort_out(struct back *back, struct letter *inbox)
         if (m->kind == MESSAGE_STOP) {
             start_draining(back);
             message_free(m);
+        } else if (m->kind == MESSAGE_TEST_CLOCK) {
+            travel_begin(&back->travel, m);
         } else if (m->kind == MESSAGE_DRAINED) {
             raise_fd(back->drained_fd);
             message_free(m);
@@ -184,7 +208,10 @@ static struct letter *next_inbox(struct back *back)
     struct letter *inbox = mailbox_take(back->parts.messages);
     if (inbox)
         return inbox;
-    sleep_until(back, scheduler_next_turn(back->parts.scheduler, wall_now()));
+    if (wall_is_stopped())
+        stand_still(back);
+    else
+        sleep_until(back, scheduler_next_turn(back->parts.scheduler, wall_now()));
     return mailbox_take(back->parts.messages);
 }
 
@@ -206,6 +233,7 @@ static void *run(void *context)
         }
     }
     turn(back, sort_out(back, mailbox_take(back->parts.messages)));
+    travel_end(&back->travel);
     return NULL;
 }
 
@@ -215,6 +243,8 @@ struct back *back_start(const struct back_parts *parts)
     back->parts = *parts;
     back->timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     back->drained_fd = eventfd(0, EFD_CLOEXEC);
+    back->travel = (struct travel){
+        .scheduler = parts->scheduler, .store = parts->store, .front = parts->front};
     wall now;
     while (!compare_clocks(&now, &back->wall_minus_steady))
         ;

@@ -24,6 +24,8 @@ const char config_help[] =
     "stops the start\n"
     "  --config FILE          read the server's configuration from this YAML file\n"
     "  --allow-commands       let tasks run commands on this machine\n"
+    "  --test-clock[=MOMENT]  for tests: a clock that stands still, at MOMENT such as\n"
+    "                         2026-01-31T09:00:00+01:00, until POST /v1/test/clock moves it\n"
     "  --help                 show this\n"
     "\n"
     "Environment, stronger than the file and weaker than the options:\n"
@@ -40,6 +42,7 @@ enum option {
     OPTION_APPLY,
     OPTION_CONFIG,
     OPTION_ALLOW_COMMANDS,
+    OPTION_TEST_CLOCK,
     OPTION_HELP,
     OPTION_COUNT
 };
@@ -48,12 +51,14 @@ static const struct {
     const char *name;
     const char *field; // NULL: not a field
     const char *value; // what it takes, for messages; NULL: nothing
+    bool optional;     // it stands alone, too
 } options[OPTION_COUNT] = {
     [OPTION_LISTEN] = {"--listen", "listen", "ADDRESS:PORT"},
     [OPTION_STORE] = {"--store", "store", "PATH"},
     [OPTION_APPLY] = {"--apply", "apply", "FILE"},
     [OPTION_CONFIG] = {"--config", NULL, "FILE"},
     [OPTION_ALLOW_COMMANDS] = {"--allow-commands", "allow_commands", NULL},
+    [OPTION_TEST_CLOCK] = {"--test-clock", "test_clock", "MOMENT", .optional = true},
     [OPTION_HELP] = {"--help", NULL, NULL},
 };
 
@@ -68,7 +73,9 @@ static const struct {
 
 // --- the whole ---
 
-struct arguments { // the last value of each option; "" where it takes none
+static const char alone[] = ""; // the value of an option that has none
+
+struct arguments { // the last value of each option
     const char *values[OPTION_COUNT];
 };
 
@@ -109,7 +116,8 @@ enum status config_parse(int argc, char **argv, struct config *ret, struct fault
         .drain_us = 30 * SECOND,
         .breaker = {.failures = 10, .open_for_us = 30 * SECOND},
         .history = {.age_us = 90 * DAY, .rows = 5000000, .bytes = INT64_C(10) << 30},
-        .log_level = LEVEL_INFO};
+        .log_level = LEVEL_INFO,
+        .clock = {.at = WALL_NONE}};
     struct arguments arguments = {0};
     size_t before = faults->count;
     read_arguments(argc, argv, faults, &arguments);
@@ -124,7 +132,7 @@ enum status config_parse(int argc, char **argv, struct config *ret, struct fault
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (options[i].field && arguments.values[i])
             set_field(&config, faults, options[i].name, options[i].field,
-                      options[i].value ? arguments.values[i] : NULL);
+                      arguments.values[i] == alone ? NULL : arguments.values[i]);
     if (faults->count == before)
         check_together(&config, faults);
     if (help || faults->count > before) {
@@ -143,6 +151,11 @@ static void check_together(struct config *config, struct faults *faults)
                    "listening on %s, which others can reach, needs an API key: start with "
                    "PUNCTUAL_API_KEY=$(openssl rand -hex 32), or listen on 127.0.0.1:%d",
                    config->address, config->port);
+    if (!config->loopback && config->clock.stands)
+        faults_add(
+            faults, "test_clock",
+            "whoever reaches %s could let time pass: with a test clock listen on 127.0.0.1:%d",
+            config->address, config->port);
 }
 
 // --- the command line ---
@@ -180,7 +193,11 @@ static int read_argument(int argc, char **argv, struct faults *faults, struct ar
     if (!options[at].value) {
         if (value)
             faults_add(faults, options[at].name, "takes no value");
-        ret->values[at] = "";
+        ret->values[at] = alone;
+        return 1;
+    }
+    if (!value && options[at].optional) {
+        ret->values[at] = alone;
         return 1;
     }
     if (!value && argc < 2) {

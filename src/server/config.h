@@ -20,6 +20,11 @@ struct breaker {         // when nothing more is sent to an endpoint that is dow
     int64_t open_for_us; // until the first probe
 };
 
+struct clock_config { // a test clock
+    bool stands;      // there is one
+    wall at;          // where it starts; WALL_NONE: not said
+};
+
 struct config {
     char *address; // "127.0.0.1", "::1", "0.0.0.0"; never a name
     int port;      // 0: any free one
@@ -43,6 +48,7 @@ struct config {
     struct queue_limit *queues;
     size_t queue_count;
     enum level log_level;
+    struct clock_config clock;
 };
 
 // What `punctual serve --help` says.

@@ -330,6 +330,22 @@ static const struct field history_fields[] = {
 };
 static const struct field_table history_table = {history_fields, COUNT(history_fields)};
 
+// true, or the moment where it starts.
+static void read_test_clock(const struct place *at, const struct field *field, const json_t *value,
+                            void *into)
+{
+    struct clock_config clock = {.stands = !json_is_false(value), .at = WALL_NONE};
+    const char *text = json_string_value(value);
+    bool right = json_is_boolean(value) ||
+                 (text && wall_parse(text, json_string_length(value), &clock.at) == STATUS_OK);
+    if (!right)
+        faults_add(at->faults, at->pointer,
+                   "must be true, or the moment where it starts with its offset, such as "
+                   "\"2026-01-31T09:00:00+01:00\"");
+    else
+        *(struct clock_config *)((char *)into + field->offset) = clock;
+}
+
 static const char *const levels[] = {"debug", "info", "warning", "error",
                                      NULL}; // in the order of enum level
 
@@ -356,6 +372,7 @@ static const struct field fields[] = {
     {"history", decode_fields, offsetof(struct config, history), .more = &history_table},
     {"breaker", decode_fields, offsetof(struct config, breaker), .more = &breaker_table},
     {"log_level", decode_choice, offsetof(struct config, log_level), .more = levels},
+    {"test_clock", read_test_clock, offsetof(struct config, clock)},
 };
 
 const struct field_table config_fields = {fields, COUNT(fields)};

@@ -22,9 +22,15 @@
 #include "server/back.h"
 #include "server/config.h"
 #include "server/secret.h"
+#include "server/test_clock.h"
 
 #define EXIT_CONFIGURATION 2
 #define POLL_AGAIN_US 10000
+// With a test clock: what is due is loaded years ahead, so that the clock need not stop to load it;
+// and the steady clock of leases is the wall clock, also after a restart.
+#define TEST_HORIZON_US (10 * 365 * DAY)
+#define TEST_BOOT (-1)
+#define TEST_SEED 1 // what is left to chance is the same in each run of a test
 
 struct house { // in the order of building
     struct config config;
@@ -77,8 +83,27 @@ static bool take_signals(struct house *h)
 static bool open_store(struct house *h)
 {
     char why[512];
-    if (store_open_sqlite(h->config.store, &h->store, why, sizeof why) != STATUS_OK)
+    enum status status =
+        h->config.clock.stands
+            ? store_open_sqlite_unsynced(h->config.store, &h->store, why, sizeof why)
+            : store_open_sqlite(h->config.store, &h->store, why, sizeof why);
+    if (status != STATUS_OK)
         return complain("%s", why);
+    return true;
+}
+
+// The clock stops before anything looks at it.
+static bool set_clock(struct house *h)
+{
+    char why[512];
+    wall start;
+    enum status status = h->config.clock.stands ? test_clock_start(h->store, h->config.clock.at,
+                                                                   &start, why, sizeof why)
+                                                : test_clock_refuse(h->store, why, sizeof why);
+    if (status != STATUS_OK)
+        return complain("%s", why);
+    if (h->config.clock.stands)
+        wall_stop(start);
     return true;
 }
 
@@ -140,8 +165,15 @@ static bool start_scheduler(struct house *h)
     options.history_bytes = h->config.history.bytes;
     options.queues = h->config.queues;
     options.queue_count = h->config.queue_count;
-    options.wall_minus_steady_us = wall_now().us - steady_now().us;
-    options.boot = boot_number();
+    if (h->config.clock.stands) {
+        options.claim_ahead_us = 0; // the clock does not come nearer by itself
+        options.horizon_us = TEST_HORIZON_US;
+        options.boot = TEST_BOOT;
+        options.seed = TEST_SEED;
+    } else {
+        options.wall_minus_steady_us = wall_now().us - steady_now().us;
+        options.boot = boot_number();
+    }
     if (scheduler_new(&options, h->store, wall_now(), &h->scheduler) != STATUS_OK)
         return complain("the store cannot be read: %s", store_problem(h->store));
     return true;
@@ -200,7 +232,13 @@ static void say_listening(const struct house *h)
     member_int(&line.w, "port", front_port(h->front));
     member_text(&line.w, "store", h->config.store);
     member_text(&line.w, "version", PUNCTUAL_VERSION);
+    if (h->config.clock.stands)
+        member_moment(&line.w, "test_clock", wall_now());
     logline_end(&line);
+    if (h->config.clock.stands)
+        logline_say(wall_now(), LEVEL_WARNING, "test_clock",
+                    "the clock is a test clock: it stands still, and time passes only by "
+                    "POST /v1/test/clock");
     sd_notify(0, "READY=1");
 }
 
@@ -261,9 +299,9 @@ static void take_down(struct house *h)
 
 static int run_house(struct house *h)
 {
-    bool up = open_store(h) && take_port(h) && find_secret(h) && start_dispatcher(h) &&
-              start_scheduler(h) && apply_tasks(h) && start_front(h) && start_back(h) &&
-              start_auditor(h);
+    bool up = open_store(h) && take_port(h) && set_clock(h) && find_secret(h) &&
+              start_dispatcher(h) && start_scheduler(h) && apply_tasks(h) && start_front(h) &&
+              start_back(h) && start_auditor(h);
     bool clean = false;
     if (up) {
         say_listening(h);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/log_file.h"
 #include "store/migrate.h"
 
 // A checkpoint syncs the log, writes each changed page once and syncs the main file: the longer the
@@ -261,6 +262,30 @@ static enum status prepare(struct sqlite *s)
     return status;
 }
 
+// Whether it is new, empty or marked: only such a store is written without syncs.
+static enum status check_for_tests(struct sqlite *s, int version, const char *path, char *why,
+                                   size_t size)
+{
+    static const char text[] =
+        "SELECT NOT EXISTS (SELECT 1 FROM journal)"
+        " OR EXISTS (SELECT 1 FROM settings WHERE name = '" STORE_TEST_CLOCK "')";
+    sqlite3_stmt *q = NULL;
+    if (version == 0)
+        return STATUS_OK;
+    bool read = sqlite3_prepare_v2(s->database.handle, text, -1, &q, NULL) == SQLITE_OK &&
+                sqlite3_step(q) == SQLITE_ROW;
+    bool may = read && sqlite3_column_int(q, 0);
+    sqlite3_finalize(q);
+    if (!read)
+        snprintf(why, size, "%s cannot be read: %s", path, sqlite3_errmsg(s->database.handle));
+    else if (!may)
+        snprintf(why, size,
+                 "%s has tasks and runs of a real clock, and a test clock would let their time "
+                 "pass: give --test-clock a store of its own with --store",
+                 path);
+    return may ? STATUS_OK : read ? STATUS_CONFLICT : STATUS_FAILED;
+}
+
 // The log may end with a turn whose process was killed between its write and its sync: whoever
 // opens the file finds it, and a power cut would take it away again. This program answers from what
 // it finds (a request that is repeated, an edit that changes nothing) without writing, so what it
@@ -274,20 +299,25 @@ static enum status sync_log(struct sqlite *s)
 }
 
 // Opens the file at `path`, which this process has the lock of.
-static enum status open_file(struct sqlite *s, const char *path, char *why, size_t size)
+static enum status open_file(struct sqlite *s, const char *path, bool unsynced, char *why,
+                             size_t size)
 {
     sqlite3 **handle = &s->database.handle;
     int version = 0;
-    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE) != STATUS_OK) {
+    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE, log_file_vfs()) != STATUS_OK) {
         snprintf(why, size, "%s cannot be opened: %s", path, s->database.problem);
         return STATUS_FAILED;
     }
     sqlite3_busy_timeout(*handle, BUSY_MS);
     leave_log(s, true);
     enum status status = migrate_check(*handle, path, &version, why, size);
+    if (status == STATUS_OK && unsynced)
+        status = check_for_tests(s, version, path, why, size);
     if (status != STATUS_OK)
         return status;
-    if (sqlite3_exec(*handle, before, NULL, NULL, NULL) != SQLITE_OK) {
+    if (sqlite3_exec(*handle, before, NULL, NULL, NULL) != SQLITE_OK ||
+        (unsynced &&
+         sqlite3_exec(*handle, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK)) {
         snprintf(why, size, "%s cannot be written: %s", path, sqlite3_errmsg(*handle));
         return STATUS_FAILED;
     }
@@ -312,7 +342,8 @@ static enum status open_file(struct sqlite *s, const char *path, char *why, size
     return status;
 }
 
-enum status store_open_sqlite(const char *where, struct store **ret, char *why, size_t size)
+static enum status open_store(const char *where, bool unsynced, struct store **ret, char *why,
+                              size_t size)
 {
     struct sqlite *s = memory_new(sizeof *s);
     s->store = (struct store){&verbs, s->database.problem};
@@ -321,11 +352,22 @@ enum status store_open_sqlite(const char *where, struct store **ret, char *why, 
     char *path = NULL;
     enum status status = sqlite_file_take(where, &path, &s->lock, why, size);
     if (status == STATUS_OK)
-        status = open_file(s, path, why, size);
+        status = open_file(s, path, unsynced, why, size);
     free(path);
     if (status == STATUS_OK)
         *ret = &s->store;
     else
         close_store(&s->store);
     return status;
+}
+
+enum status store_open_sqlite(const char *where, struct store **ret, char *why, size_t size)
+{
+    return open_store(where, false, ret, why, size);
+}
+
+enum status store_open_sqlite_unsynced(const char *where, struct store **ret, char *why,
+                                       size_t size)
+{
+    return open_store(where, true, ret, why, size);
 }

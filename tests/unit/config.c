@@ -129,6 +129,30 @@ TEST(options_win_over_the_environment_and_that_over_the_file)
     unlink(path);
 }
 
+TEST(a_test_clock_starts_where_it_is_told_or_stands_alone)
+{
+    static const struct row {
+        const char *line;
+        bool stands;
+        int64_t at_us;
+    } rows[] = {
+        {"", false, INT64_MIN},
+        {"--test-clock", true, INT64_MIN},
+        {"--test-clock --listen 127.0.0.1:1", true, INT64_MIN},
+        {"--test-clock=1970-01-01T01:00:01+01:00", true, SECOND},
+        {"--test-clock=1970-01-01T00:00:01Z --listen [::1]:1", true, SECOND},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct faults faults = {0};
+        struct config config;
+        test_row = rows[i].line;
+        CHECK_INT(STATUS_OK, parse(rows[i].line, "", &config, &faults));
+        CHECK_INT(rows[i].stands, config.clock.stands);
+        CHECK_INT(rows[i].at_us, config.clock.at.us);
+        config_done(&config);
+    }
+}
+
 TEST(a_file_says_everything)
 {
     struct faults faults = {0};
@@ -200,6 +224,10 @@ TEST(a_wrong_option_or_variable_is_named_with_what_would_be_right)
         {"--listen=]:1", "", "--listen", "no address with a port"},
         {"--store=", "", "--store", "is empty"},
         {"--allow-commands=no", "", "--allow-commands", "takes no value"},
+        {"--test-clock=", "", "--test-clock", "2026-01-31T09:00:00+01:00"},
+        {"--test-clock=now", "", "--test-clock", "2026-01-31T09:00:00+01:00"},
+        {"--test-clock 2026-01-31T09:00:00Z", "", "2026-01-31T09:00:00Z", "takes only options"},
+        {"--test-clock --listen :1", "PUNCTUAL_API_KEY=" KEY, "test_clock", "127.0.0.1:1"},
         {"tasks.yaml", "", "tasks.yaml", "takes only options"},
         {"--config /nonexistent/x.yaml", "", "--config", "No such file"},
         {"--config /", "", "--config", "cannot read /"},
@@ -236,6 +264,7 @@ TEST(a_mistake_in_the_file_is_named_with_line_and_column)
         {"drain: 30\n", ":1:8: /drain", "with its unit"},
         {"log_level: loud\n", ":1:12: /log_level", "debug, info, warning or error"},
         {"allow_commands: \"yes\"\n", ":1:17: /allow_commands", "true or false"},
+        {"test_clock: 1\n", ":1:13: /test_clock", "true, or the moment"},
         {"allow_targets: private\n", ":1:16: /allow_targets", "a list"},
         {"allow_targets: [all]\n", ":1:17: /allow_targets/0", "no range"},
         {"allow_targets:\n  - 10.0.0.0/99\n", ":2:5: /allow_targets/0", "no range"},

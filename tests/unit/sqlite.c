@@ -81,6 +81,36 @@ TEST(a_store_is_open_in_one_process)
     store_close(store);
 }
 
+static enum status open_unsynced(struct store **ret)
+{
+    return store_open_sqlite_unsynced(suite_path, ret, suite_why, sizeof suite_why);
+}
+
+static void write_something(struct store *store)
+{
+    OK(store_begin(store));
+    OK(store_add_journal(store, 1, (wall){1}, "{}", 2));
+    OK(store_commit(store));
+}
+
+TEST(only_a_store_for_tests_is_written_without_syncs)
+{
+    struct store *store = suite_new();
+    store_close(store);
+    OK(open_unsynced(&store)); // it is empty
+    write_something(store);
+    store_close(store);
+    CHECK_INT(STATUS_CONFLICT, open_unsynced(&store));
+    CHECK_HAS("a store of its own", suite_why);
+    OK(suite_open(suite_path, &store));
+    OK(store_begin(store));
+    OK(store_put_setting(store, STORE_TEST_CLOCK, "1"));
+    OK(store_commit(store));
+    store_close(store);
+    OK(open_unsynced(&store)); // it is marked
+    store_close(store);
+}
+
 TEST(a_newer_schema_is_refused_and_left_alone)
 {
     struct store *store = suite_new();
