@@ -209,6 +209,33 @@ TEST(a_one_off_has_no_task_header)
     end_with_endpoint();
 }
 
+TEST(an_endpoint_may_say_whether_to_try_again)
+{
+    static const struct {
+        const char *answer;
+        bool final, explained;
+    } rows[] = {
+        {"HTTP/1.1 422 x\r\nPunctual-Outcome: failed\r\nContent-Length: 0\r\n\r\n", true, true},
+        {"HTTP/1.1 500 x\r\npunctual-outcome: Failed \r\nContent-Length: 0\r\n\r\n", true, true},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome: retry\r\nContent-Length: 0\r\n\r\n", false, true},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome: failure\r\nContent-Length: 0\r\n\r\n", false, false},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome:\r\nContent-Length: 0\r\n\r\n", false, false},
+        {"HTTP/1.1 103 x\r\nPunctual-Outcome: failed\r\n\r\nHTTP/1.1 500 x\r\nContent-Length: "
+         "0\r\n\r\n",
+         false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        test_row = rows[i].answer;
+        begin_with(rows[i].answer);
+        struct message *report = attempt(&task);
+        CHECK_OUTCOME(ATTEMPT_FAILED, report);
+        CHECK_INT(rows[i].final, report->attempt.final);
+        CHECK_INT(rows[i].explained, report->attempt.explained);
+        message_free(report);
+        end_with_endpoint();
+    }
+}
+
 TEST(an_answer_that_misses_what_is_expected_has_failed)
 {
     static const struct {

@@ -111,6 +111,35 @@ async def leaves():
     assert 'raise KeyError("customer")' in trace
 
 
+def test_a_wish_that_makes_no_sense_does_not_keep_the_failure_from_being_told(
+    server: Server, start: Start
+) -> None:
+    worker = start(
+        """
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+@worker.otherwise
+async def anything(payload):
+    raise Mute if payload == "mute" else Retry("later", after=payload)
+""",
+        "--concurrency",
+        "1",
+    )
+    worker.wait_line("worker_started")
+    wish = {"queue": {"name": "emails"}, "retry": {"max_attempts": 1}}
+    with Punctual(server.url) as client:
+        ids = client.create_runs([{**wish, "payload": after} for after in ("soon", -1, "999h", "mute")])
+    assert [attempts(server, run)[0]["error"] for run in ids] == [
+        "later",
+        "later",
+        "later",
+        "Mute: its message cannot be read (RuntimeError)",
+    ]
+    assert worker.stop() == 0
+
+
 def test_a_result_that_cannot_be_kept_fails_only_its_own_run(server: Server, start: Start) -> None:
     worker = start(
         """

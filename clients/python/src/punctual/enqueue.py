@@ -30,8 +30,7 @@ from punctual.models import Run
 
 MOST_RUNS = 1000  # of one request
 MOST_BYTES = 4 << 20  # of one request; the server takes 8 MiB
-SHORTEST_WAIT_S = 0.0001
-LONGEST_WAIT_S = 0.01
+LONGEST_WAIT_S = 0.01  # for threads that come back
 
 # About what was sent, rather than about the server or who sent it: a smaller batch may fare better.
 _REFUSALS = (Invalid, Forbidden, NotFound, Conflict)
@@ -60,11 +59,13 @@ W = TypeVar("W", bound=_Wish)
 # --- threads ---
 
 
-@dataclass(eq=False)
 class _ThreadWish(_Wish):
-    """Woken when it is settled, or to lead the next request."""
+    """Its caller waits until it is settled, or may lead the next request: until `woken` is released, once."""
 
-    woken: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, call: Call[Run]) -> None:
+        super().__init__(call)
+        self.woken = threading.Lock()  # cheaper than an Event, of which there would be one for each run
+        self.woken.acquire()
 
 
 class Enqueuer:
@@ -81,6 +82,7 @@ class Enqueuer:
         self._lock = threading.Lock()
         self._waiting: list[_ThreadWish] = []
         self._is_led = False
+        self._all_are_back = threading.Event()
         self._last_count = 0
         self._last_took_s = 0.0
 
@@ -90,16 +92,18 @@ class Enqueuer:
         with self._lock:
             self._waiting.append(wish)
             follows, self._is_led = self._is_led, True
+            if follows and len(self._waiting) >= self._last_count:
+                self._all_are_back.set()
         if follows:
-            wish.woken.wait()
+            wish.woken.acquire()
         if not wish.is_settled:
-            self._lead()
+            self._lead(wish)
         if wish.error is not None:
             raise wish.error
         assert wish.run_id is not None
         return wish.run_id
 
-    def _lead(self) -> None:
+    def _lead(self, own: _ThreadWish) -> None:
         """One request, with the leader's own wish first in it, for all that wait."""
         self._await_the_others()
         began = time.monotonic()
@@ -114,21 +118,24 @@ class Enqueuer:
             raise
         finally:
             self._last_count, self._last_took_s = len(batch), time.monotonic() - began
-            self._hand_over(batch)
+            self._hand_over(batch, own)
 
-    def _hand_over(self, batch: Sequence[_ThreadWish]) -> None:
+    def _hand_over(self, batch: Sequence[_ThreadWish], own: _ThreadWish) -> None:
         with self._lock:
             leader = self._waiting[0] if self._waiting else None
             self._is_led = leader is not None
         for wish in batch:
-            wish.woken.set()
+            if wish is not own:
+                wish.woken.release()
         if leader is not None:
-            leader.woken.set()
+            leader.woken.release()
 
     def _await_the_others(self) -> None:
-        until = time.monotonic() + min(self._last_took_s / 4, LONGEST_WAIT_S)
-        while len(self._waiting) < self._last_count and time.monotonic() < until:
-            time.sleep(SHORTEST_WAIT_S)
+        with self._lock:
+            if len(self._waiting) >= self._last_count:
+                return
+            self._all_are_back.clear()
+        self._all_are_back.wait(min(self._last_took_s / 4, LONGEST_WAIT_S))
 
     def _create(self, batch: Sequence[_ThreadWish]) -> None:
         try:

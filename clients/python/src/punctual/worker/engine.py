@@ -251,9 +251,9 @@ class Engine:
             result = await handler.call(run)
             return "complete", {} if result is None else {"result": _checked(result)}
         except Retry as wish:
-            return "fail", {"error": _cut(str(wish)), **_retry_after(wish)}
+            return "fail", {"error": _cut(_text_of(wish)), **_retry_after(wish)}
         except Fail as trouble:
-            return "fail", {"error": _cut(str(trouble) or "the task has failed for good"), "final": True}
+            return "fail", {"error": _cut(_text_of(trouble) or "the task has failed for good"), "final": True}
         except asyncio.CancelledError:
             if self._cut_off:
                 limit = duration_text(self._settings.drain)
@@ -261,7 +261,7 @@ class Engine:
             return "fail", {"error": "the function was canceled"}
         except BaseException as trouble:  # also sys.exit: it ends the run, not the worker
             held.traceback = traceback.format_exc()
-            return "fail", {"error": _cut(f"{type(trouble).__name__}: {trouble}")}
+            return "fail", {"error": _cut(f"{type(trouble).__name__}: {_text_of(trouble)}")}
 
     def _run_of(self, held: Held) -> Run:
         leased = held.leased
@@ -324,11 +324,24 @@ async def _within(seconds: float, event: Any) -> bool:
     return True
 
 
+def _text_of(trouble: BaseException) -> str:
+    try:
+        return str(trouble)
+    except Exception as worse:
+        return f"its message cannot be read ({type(worse).__name__})"
+
+
 def _retry_after(wish: Retry) -> dict[str, str]:
-    if wish.after is None:
+    """At most a day. What is no duration is left out: the policy of the task says then how long."""
+    try:
+        after = None if wish.after is None else duration_text(wish.after)
+    except (TypeError, ValueError) as trouble:
+        tell(logging.ERROR, "retry_after_ignored", error=str(trouble))
         return {}
-    is_too_long = duration_seconds(wish.after, unknown=0) > RETRY_AFTER_MOST_S
-    return {"retry_after": duration_text(RETRY_AFTER_MOST_S if is_too_long else wish.after)}
+    if after is None:
+        return {}
+    is_too_long = duration_seconds(after, unknown=0) > RETRY_AFTER_MOST_S
+    return {"retry_after": duration_text(RETRY_AFTER_MOST_S) if is_too_long else after}
 
 
 def _checked(result: Any) -> Any:

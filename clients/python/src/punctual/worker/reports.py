@@ -130,8 +130,11 @@ class Reports:
                 "error": f"the server does not take the result: {error}"[:1000],
             }
             self._waiting["fail"].append(report)
+            return
+        tell(logging.ERROR, "report_refused", **report.held.words, error=str(error))
+        if report.row.pop("retry_after", None) is not None:
+            self._waiting["fail"].append(report)  # a text that is no duration: without it the rest is right
         else:
-            tell(logging.ERROR, "report_refused", **report.held.words, error=str(error))
             self._settle(report)
 
     def _settle(self, report: Report) -> None:
