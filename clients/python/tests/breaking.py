@@ -73,21 +73,23 @@ class BreakingWay:
                 self._open.wait()
                 server = socket.create_connection(("127.0.0.1", self._port))
                 self._sockets += [client, server]
-                threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._answer, args=(client, server), daemon=True).start()
+                asked: list[bytes] = []  # on this connection
+                for work in (self._ask, self._answer):
+                    threading.Thread(target=work, args=(client, server, asked), daemon=True).start()
 
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket, asked: list[bytes]) -> None:
         with contextlib.suppress(OSError):
             while piece := client.recv(65536):
                 if HEAD.match(piece):  # the body may come in pieces of its own
                     self.requests.append(piece)
+                    asked.append(piece)
                 server.sendall(piece)
             server.shutdown(socket.SHUT_WR)
 
-    def _answer(self, client: socket.socket, server: socket.socket) -> None:
+    def _answer(self, client: socket.socket, server: socket.socket, asked: list[bytes]) -> None:
         with contextlib.suppress(OSError):
             while piece := server.recv(65536):
-                if self.cuts and self.requests[-1].startswith(self._method):
+                if self.cuts and asked[-1].startswith(self._method):
                     self.cuts -= 1
                     break
                 client.sendall(piece)

@@ -28,6 +28,7 @@ from punctual.signature import SignatureInvalid, sign, verify
 from punctual.tasks import ConfigurationMissing, TaskFunction, Tasks
 from punctual.version import __version__
 from punctual.visibility import Visibility, db_call, report, wrap_connection
+from punctual.worker import Worker
 
 __all__ = [
     "ApiError",
@@ -57,6 +58,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Visibility",
+    "Worker",
     "__version__",
     "db_call",
     "report",

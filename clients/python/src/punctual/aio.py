@@ -27,6 +27,7 @@ from punctual.base import (
 )
 from punctual.calls import Call
 from punctual.durations import Duration, Instant
+from punctual.enqueue import AsyncEnqueuer
 from punctual.errors import PunctualError
 from punctual.lanes import AsyncLanes
 from punctual.models import (
@@ -65,6 +66,8 @@ class AsyncPunctual:
     parameters mean, which calls are made again, and what they raise is said at Punctual.
     """
 
+    _lanes_class: type[AsyncLanes] = AsyncLanes
+
     def __init__(
         self,
         url: str | None = None,
@@ -78,6 +81,7 @@ class AsyncPunctual:
         self._settings = settings_of(url, api_key, author, timeout, retries)
         self._transport = transport
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncLanes] = WeakKeyDictionary()
+        self._enqueuers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEnqueuer] = WeakKeyDictionary()
         self._process = os.getpid()
 
     @property
@@ -234,6 +238,34 @@ class AsyncPunctual:
                 idempotency_key=idempotency_key,
             )
         )
+
+    async def enqueue(
+        self,
+        what: str | Mapping[str, Any],
+        *,
+        payload: Any = None,
+        delay: Duration | None = None,
+        run_at: Instant | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Makes one run as `create_run` does, and answers its id. Many calls at once share requests.
+
+        What other tasks enqueue while one request is under way goes together into the next, so a
+        hundred calls at once cost little more than one. Each still returns when its own run survives a crash
+        of the server, and raises its own error. A call with an `idempotency_key` goes alone.
+        """
+        call = calls.create_run(
+            what,
+            payload=payload,
+            delay=delay,
+            run_at=run_at,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        if idempotency_key is not None:
+            return (await self._send(call)).id
+        return await self._own_enqueuer().enqueue(call)
 
     async def create_runs(
         self, wishes: Iterable[Mapping[str, Any] | str], *, idempotency_key: str | None = None
@@ -579,12 +611,21 @@ class AsyncPunctual:
         """Connections belong to a loop, and to a process: a forked one must not speak on its parent's."""
         if self._process != os.getpid():
             self._lanes = WeakKeyDictionary()
+            self._enqueuers = WeakKeyDictionary()
             self._process = os.getpid()
         loop = asyncio.get_running_loop()
         lanes = self._lanes.get(loop)
         if lanes is None:
-            lanes = self._lanes[loop] = AsyncLanes(self.url, self._transport)
+            lanes = self._lanes[loop] = self._lanes_class(self.url, self._transport)
         return lanes
+
+    def _own_enqueuer(self) -> AsyncEnqueuer:
+        self._own_lanes()  # notices a fork
+        loop = asyncio.get_running_loop()
+        enqueuer = self._enqueuers.get(loop)
+        if enqueuer is None:
+            enqueuer = self._enqueuers[loop] = AsyncEnqueuer(self._send)
+        return enqueuer
 
     async def _all(self, call: Call[Page[T]], limit: int | None) -> AsyncIterator[T]:
         left = limit

@@ -72,6 +72,8 @@ class Lanes:
 class AsyncLanes:
     """The same for one event loop."""
 
+    transport_class: type[httpx.AsyncHTTPTransport] = httpx.AsyncHTTPTransport
+
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
         self._url = url
         self._brought = transport
@@ -84,7 +86,7 @@ class AsyncLanes:
             return self._brought
         if self._free:
             return self._free.pop()[1]
-        return httpx.AsyncHTTPTransport(limits=_ONE, **_options(self._url))
+        return self.transport_class(limits=_ONE, **_options(self._url))
 
     async def give_back(self, lane: httpx.AsyncBaseTransport) -> None:
         """For the next request."""

@@ -2,7 +2,7 @@
 
     Run         what the function is given
     Handler     a function: which parameter takes the run, which the payload, and whether that validates
-    Declared    a name, a handler and everything of the definition but its target
+    Declared    a name, a handler and everything of the definition but the app's address
     Declarations    the declared tasks of one app, by name
 
 Nothing here talks to a server.
@@ -170,6 +170,11 @@ def _limiter() -> CapacityLimiter:
         return limiter
 
 
+def allow_threads(count: int) -> None:
+    """Plain functions have at least so many threads in this event loop."""
+    _limiter().total_tokens = max(_limiter().total_tokens, count)
+
+
 async def _awaited(answer: Awaitable[Any]) -> Any:
     return await answer
 
@@ -219,11 +224,16 @@ Schedule = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Declared:
-    """A task as its decorator declares it; `fields` are those of the definition, all but the target."""
+    """A task as its decorator declares it. `fields` are those of the definition but a target over HTTP."""
 
     name: str
     handler: Handler
     fields: Mapping[str, Any]
+
+    @property
+    def is_of_a_queue(self) -> bool:
+        """Whether workers carry it out, rather than the app over HTTP."""
+        return "queue" in self.fields
 
 
 def definition_of(declared: Declared, target: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,6 +269,7 @@ class TaskOptions(TypedDict, total=False):
     """What a decorator may say besides the schedule: the fields of a task's definition, by their names."""
 
     name: str | None  # the function's with dashes where not said
+    queue: str | None  # workers carry it out (punctual-worker), not the app
     every: Duration | None  # instead of a cron expression: a period
     at: Instant | None  # instead of a cron expression: once
     timezone: str | None
@@ -310,6 +321,8 @@ def declare(
         fields[name] = duration_text(fields[name])
     for name in fields.keys() & _INSTANTS:
         fields[name] = instant_text(fields[name])
+    if "queue" in fields:
+        fields["queue"] = {"name": fields["queue"]}
     own = getattr(function, "__name__", "").strip("_").lower().replace("_", "-")
     name = _checked_name(fields.pop("name", own))
     when = _schedule_of(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound="Punctual | AsyncPunctual")
 
 _APPLY_TIMEOUT_S = 10.0
 
@@ -129,13 +130,17 @@ class Tasks:
 
     def definitions(self) -> dict[str, dict[str, Any]]:
         """The definitions by name, as they are applied. Raises ConfigurationMissing without an app_url."""
-        if not len(self._declared):
-            return {}
-        base = self._base_url()
-        return {task.name: definition_of(task, self._target(task, base)) for task in self._declared}
+        return {task.name: definition_of(task, self._target(task)) for task in self._declared}
 
-    def _target(self, task: Declared, base: str) -> dict[str, Any]:
-        return {"http": {"method": "POST", "url": f"{base}{self.path}/{task.name}"}}
+    def _target(self, task: Declared) -> dict[str, Any]:
+        if task.is_of_a_queue:
+            return {}
+        return {"http": {"method": "POST", "url": f"{self._base_url()}{self.path}/{task.name}"}}
+
+    @property
+    def declared(self) -> Declarations:
+        """The tasks as they are declared."""
+        return self._declared
 
     # --- settings ---
 
@@ -180,6 +185,15 @@ class Tasks:
                 self._async_client = AsyncPunctual(self._url, self._api_key)
             return self._async_client
 
+    def connect(self, kind: type[C], **more: Any) -> C:
+        """A client of that class, with the same server and key. The caller closes it."""
+        return kind(self._url, self._api_key, **more)
+
+    @property
+    def applies_at_start(self) -> bool:
+        """Whether the tasks are applied at the start, or by somebody else."""
+        return self._apply_at_start
+
     @property
     def applied(self) -> bool:
         """Whether the server has the tasks as they are declared here, as far as this process knows."""
@@ -203,7 +217,8 @@ class Tasks:
         """
         if not len(self._declared):
             return
-        self._signing_keys()
+        if any(not task.is_of_a_queue for task in self._declared):
+            self._signing_keys()
         self.definitions()
         if self._apply_at_start:
             # Without retries of its own, so that the log says at once what it waits for.
