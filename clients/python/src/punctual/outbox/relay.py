@@ -63,7 +63,8 @@ class _Pace:
     def after_failure(self, error: Exception) -> float:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         if words != self.said:
-            log.warning("the outbox waits: %s", words)
+            known = isinstance(error, (PunctualError, SQLAlchemyError))
+            log.warning("the outbox waits: %s", words, exc_info=None if known else error)
         self.said = words
         self.failures += 1
         return min(self.interval * 2.0 ** min(self.failures - 1, 16), LONGEST_PAUSE)
@@ -162,7 +163,7 @@ class Relay:
             self._news.clear()
             try:
                 pause = pace.after(self.hand_over())
-            except (PunctualError, SQLAlchemyError) as error:
+            except Exception as error:  # whatever it is: a relay that ended would be missed much later
                 self._stopping.wait(pace.after_failure(error))
             else:
                 self._news.wait(pause)
@@ -264,7 +265,7 @@ class AsyncRelay:
             self._news.clear()
             try:
                 pause = pace.after(await self.hand_over())
-            except (PunctualError, SQLAlchemyError) as error:
+            except Exception as error:  # whatever it is: a relay that ended would be missed much later
                 await _wait(self._stopping, pace.after_failure(error))
             else:
                 await _wait(self._news, pause)
