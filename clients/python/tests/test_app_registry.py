@@ -233,7 +233,7 @@ def test_policies_are_written_in_the_words_of_the_api() -> None:
         ({"every": "1h"}, {"jitter": "1m"}, "jitter beside a whole schedule"),
         (None, {"name": "No Good"}, "cannot name a task"),
         (None, {"name": "-x"}, "cannot name a task"),
-        (None, {"ownr": "x"}, "a task has no ownr; it has name, every"),
+        (None, {"ownr": "x"}, "a task has no ownr; it has name, queue, every"),
         (None, {"at": datetime(2026, 1, 1)}, "does not say in which zone"),
     ],
 )

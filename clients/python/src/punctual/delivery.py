@@ -71,10 +71,15 @@ def run_of(name: str, headers: Mapping[str, str], body: bytes) -> Run:
     )
 
 
+def result_text(value: Any) -> str:
+    """What a function returned, as JSON. Raises TypeError, ValueError and RecursionError where it is none."""
+    return _encode(value)
+
+
 def succeeded(value: Any, run: Run) -> Answer:
     """The answer of a function that has returned. The work is done, also where the value is no JSON."""
     try:
-        body = _encode(value).encode()
+        body = result_text(value).encode()
     except (TypeError, ValueError, RecursionError) as trouble:
         log.error(
             "what %s returned is recorded as null, for it cannot be written as JSON: %s", _title(run), trouble

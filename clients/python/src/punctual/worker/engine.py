@@ -12,6 +12,7 @@ taken, what has not begun is given back at once, and what runs may end within th
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -22,8 +23,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from punctual.aio import AsyncPunctual
+from punctual.delivery import result_text
 from punctual.durations import Duration, duration_seconds, duration_text
-from punctual.encoding import encode
 from punctual.errors import PunctualError
 from punctual.models import LeasedRun
 from punctual.policies import Fail, Retry
@@ -249,7 +250,7 @@ class Engine:
             handler = handler_of(self._tasks, run.task)
             held.can_cancel = handler.is_async
             result = await handler.call(run)
-            return "complete", {} if result is None else {"result": _checked(result)}
+            return "complete", _result_of(held, result)
         except Retry as wish:
             return "fail", {"error": _cut(_text_of(wish)), **_retry_after(wish)}
         except Fail as trouble:
@@ -344,15 +345,21 @@ def _retry_after(wish: Retry) -> dict[str, str]:
     return {"retry_after": duration_text(RETRY_AFTER_MOST_S) if is_too_long else after}
 
 
-def _checked(result: Any) -> Any:
-    """Raises TypeError and ValueError where the server would not take it: then only this run fails."""
-    size = len(encode(result))
+def _result_of(held: Held, value: Any) -> dict[str, Any]:
+    """What is kept of a result. The work is done, also where it is no JSON or too large: then nothing is."""
+    if value is None:
+        return {}
+    try:
+        text = result_text(value)
+    except (TypeError, ValueError, RecursionError) as trouble:
+        tell(logging.ERROR, "result_not_kept", **held.words, error=str(trouble))
+        return {}
+    size = len(text.encode())
     if size > RESULT_BYTES:
-        raise ValueError(
-            f"the result has {size} bytes as JSON and may have {RESULT_BYTES >> 10} KiB: "
-            "keep it elsewhere and say where"
-        )
-    return result
+        why = f"it has {size} bytes and may have {RESULT_BYTES >> 10} KiB: keep it elsewhere and return where"
+        tell(logging.ERROR, "result_not_kept", **held.words, error=why)
+        return {}
+    return {"result": json.loads(text)}
 
 
 def _cut(text: str) -> str:

@@ -112,7 +112,7 @@ class Reports:
             self._settle(report)
 
     async def _take_apart(self, word: Word, reports: list[Report], error: PunctualError) -> None:
-        """The request was refused as a whole: what is wrong becomes a failure, the others are said."""
+        """The request was refused as a whole: what is wrong is left out, and all the rest is said."""
         if len(reports) > 1:
             rows = {int(part[1]) for part in _places(error) if len(part) > 1 and part[1].isdigit()}
             good = [report for number, report in enumerate(reports) if number not in rows]
@@ -123,17 +123,10 @@ class Reports:
                     await self._say(word, part)
             return
         (report,) = reports
-        if word == "complete":
-            report.word = "fail"
-            report.row = {
-                **report.held.row,
-                "error": f"the server does not take the result: {error}"[:1000],
-            }
-            self._waiting["fail"].append(report)
-            return
-        tell(logging.ERROR, "report_refused", **report.held.words, error=str(error))
-        if report.row.pop("retry_after", None) is not None:
-            self._waiting["fail"].append(report)  # a text that is no duration: without it the rest is right
+        tell(logging.ERROR, "report_refused", **report.held.words, word=word, error=str(error))
+        dropped = [report.row.pop(name) for name in ("result", "retry_after") if name in report.row]
+        if dropped:  # what a function of the user's chose; without it the rest is right
+            self._waiting[word].append(report)
         else:
             self._settle(report)
 
