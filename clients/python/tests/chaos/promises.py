@@ -39,8 +39,9 @@ def nothing_is_lost(seen: Evidence) -> Iterator[str]:
 
 
 def may_not_run(tick: Run) -> bool:
-    """Its time came while the server was away, or when the schedule had been paused at the end."""
-    return tick["state"] == "missed" or (tick["state"] == "skipped" and "paused" in (tick["reason"] or ""))
+    """Its time came while the server was away, or when the schedule was paused at the end."""
+    held = tick["state"] in ("skipped", "due") and "paused" in (tick["reason"] or "")
+    return held or tick["state"] == "missed"
 
 
 def nothing_is_made_twice(seen: Evidence) -> Iterator[str]:
