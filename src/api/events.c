@@ -60,9 +60,11 @@ void events_get(struct request *r)
     if (asked && !read_id(asked, &start))
         faults_add(&r->faults, asked == after ? "?after" : "",
                    "must be an event's id such as 4711-0, or 0 for all that is kept");
+    start.task = query_text(r, "task");
+    if (start.task)
+        task_check_name(start.task, "?task", &r->faults);
     if (!request_is_sound(r, "the place to begin makes no sense") || !place_start(r, asked, &start))
         return;
-    start.task = query_text(r, "task");
     start.types = query_text(r, "types");
     struct MHD_Response *response;
     if (streams_open(r->service->streams, r->connection, &start, &response) != STATUS_OK) {

@@ -162,15 +162,12 @@ void task_get(struct request *r)
     task_record_done(&record);
 }
 
-// NULL in *ret where they are not asked for.
-static enum status read_figures(struct request *r, struct reader *reader,
-                                const struct task_record *records, size_t count,
-                                struct task_figures **ret)
+static enum status read_figures(struct reader *reader, const struct task_record *records,
+                                size_t count, struct task_figures *ret)
 {
-    *ret = query_bool(r, "figures") ? memory_array(count, sizeof **ret) : NULL;
     enum status status = STATUS_OK;
-    for (size_t i = 0; *ret && i < count && status == STATUS_OK; i++)
-        status = reader_task_figures(reader, records[i].id, FIGURES_OF_MANY, &(*ret)[i]);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = reader_task_figures(reader, records[i].id, FIGURES_OF_MANY, &ret[i]);
     return status;
 }
 
@@ -191,16 +188,17 @@ void tasks_list(struct request *r)
 {
     char after[TASK_NAME_MAX + 1] = "";
     size_t limit = (size_t)query_int(r, "limit", 1, 1000, 100), count = 0;
+    bool with_figures = query_bool(r, "figures");
     query_cursor(r, 't', after, sizeof after);
     struct reader *reader;
     if (!request_is_sound(r, "a query parameter makes no sense") || !request_reader(r, &reader))
         return;
     struct task_record *records = memory_array(limit + 1, sizeof *records);
     enum status status = reader_list_tasks(reader, after, limit + 1, records, &count);
-    struct task_figures *figures = NULL;
     size_t shown = count < limit ? count : limit;
-    if (status == STATUS_OK)
-        status = read_figures(r, reader, records, shown, &figures);
+    struct task_figures *figures = with_figures ? memory_array(shown, sizeof *figures) : NULL;
+    if (status == STATUS_OK && figures)
+        status = read_figures(reader, records, shown, figures);
     if (status == STATUS_OK)
         write_tasks(r, records, figures, count, shown);
     else
