@@ -226,12 +226,13 @@ static enum status find_expected(struct scheduler *s, wall now, const struct kno
     enum status status = find_open(s, known, m->checkin.status, ret);
     if (status != STATUS_NOT_FOUND)
         return status;
-    if (monitor_is_early(known->task, now, &coming) &&
-        is_still_to_come(s, known->record.id, coming.nominal)) {
+    if (monitor_is_early(known->task, now, &coming) && take_ahead(s, known, coming.nominal)) {
         status = add_monitor_run(s, now, known, &coming, ret);
         if (status != STATUS_CONFLICT)
             return status; // the conflict: that occurrence has been answered already
     }
+    if (s->broken)
+        return STATUS_FAILED;
     m->reply.created = true;
     return add_monitor_run(s, now, known, NULL, ret);
 }

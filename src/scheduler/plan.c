@@ -171,7 +171,7 @@ static struct cursor cursor_in(const struct heap_entry *entry)
 }
 
 // Whether the store says so, too: a cursor of a task with several schedules may have moved together
-// with another one.
+// with another one, and that of a monitor when its job checked in.
 static bool is_stored(struct scheduler *s, const struct cursor *cursor)
 {
     struct cursor rows[TASK_SCHEDULES_MAX];
@@ -192,9 +192,11 @@ static bool find_task_of(struct scheduler *s, const struct cursor *cursor, struc
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return false;
     const struct known_task *known = *ret;
+    bool moves_alone =
+        known->task->schedule_count == 1 && known->task->target.kind != TARGET_MONITOR;
     return !known->record.deleted && known->record.generation == cursor->generation &&
            (size_t)cursor->schedule < known->task->schedule_count &&
-           (known->task->schedule_count == 1 || is_stored(s, cursor));
+           (moves_alone || is_stored(s, cursor));
 }
 
 // The end of the outage that this instant fell into; WALL_NONE when it fell into none. An
@@ -288,16 +290,22 @@ static bool find_due(struct scheduler *s, wall now, const struct known_task *kno
     return found;
 }
 
-bool is_still_to_come(struct scheduler *s, int64_t task, wall nominal)
+bool take_ahead(struct scheduler *s, const struct known_task *known, wall nominal)
 {
     struct cursor rows[TASK_SCHEDULES_MAX];
     size_t count;
-    if (!went_well(s, store_load_cursors_of_task(s->store, task, TASK_SCHEDULES_MAX, rows, &count)))
+    bool found = false;
+    if (!went_well(s, store_load_cursors_of_task(s->store, known->record.id, TASK_SCHEDULES_MAX,
+                                                 rows, &count)))
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].next_at.us == nominal.us)
-            return true;
-    return false;
+    for (size_t i = 0; i < count && !s->broken; i++) {
+        if (rows[i].next_at.us != nominal.us ||
+            (size_t)rows[i].schedule >= known->task->schedule_count)
+            continue;
+        found = true;
+        went_well(s, move_cursor(s, &known->task->schedules[rows[i].schedule], &rows[i], nominal));
+    }
+    return found && !s->broken;
 }
 
 void plan_monitor(struct scheduler *s, wall now, const struct known_task *known)

@@ -247,9 +247,10 @@ void work_off_backlog(struct scheduler *s, wall now, int64_t task);
 // Records what a monitor has come to expect by now. A check-in comes before its turn plans, and may
 // be about an occurrence that came due meanwhile.
 void plan_monitor(struct scheduler *s, wall now, const struct known_task *known);
-// Whether an instant of a task's schedules has no record yet. Where the clock was set back, those
-// that come again have theirs, and those of before an edit are not asked for.
-bool is_still_to_come(struct scheduler *s, int64_t task, wall nominal);
+// Takes an occurrence that is about to come off those to be planned; the caller records it. False:
+// it is none of them. Where the clock was set back, those that come again have their record, and
+// those of before an edit are not asked for.
+bool take_ahead(struct scheduler *s, const struct known_task *known, wall nominal);
 // An edit of the schedule or a delete: what of the task was due by now and has no record yet is
 // missed.
 enum status give_up_backlog(struct scheduler *s, wall now, const struct task_record *before,

@@ -329,7 +329,8 @@ static bool had_to_be_skipped(const struct world *w, const struct owed *run, boo
         return false; // the edit has decided
     if (!late)
         return paused_within(w, run->task, made, 0) ||
-               paused_within(w, run->task, run->nominal, w->options.claim_ahead_us);
+               (!run->checked_in && // a job may be a minute early
+                paused_within(w, run->task, run->nominal, w->options.claim_ahead_us));
     if (!paused_within(w, run->task, made, 0))
         return false;
     return run->state != RUN_MISSED ||

@@ -146,6 +146,19 @@ TEST(a_check_in_a_little_early_is_that_of_the_occurrence_to_come)
     end_world();
 }
 
+TEST(what_was_checked_in_early_is_not_expected_again_when_history_has_cleared_it)
+{
+    begin_world();
+    put("m", MONITOR);
+    pass(HOUR - 30 * SECOND);
+    check_in("m", CHECKIN_SUCCESS);
+    damage("DELETE FROM runs");
+    pass(30 * MINUTE);
+    CHECK_INT(0, count(RUN_SCHEDULED));
+    CHECK_INT(0, count(RUN_MISSED));
+    end_world();
+}
+
 TEST(a_check_in_is_early_by_a_minute_the_grace_or_half_a_period_at_most)
 {
     static const struct {
