@@ -129,7 +129,7 @@ struct stored { // a run's row
     enum run_state state;
     enum run_trigger trigger;
     wall nominal, due, finished, deadline;
-    char reason[300];
+    char reason[480];
 };
 
 // Rows for stored_read.

@@ -23,7 +23,7 @@ static struct {
         bool own;             // for no occurrence: somebody has checked in
         bool known;           // a check-in has told of it
         enum run_state state; // it was ended as
-        char reason[240];
+        char reason[480];
         // made:
         int64_t row;
         int generation, priority;
