@@ -7,8 +7,10 @@ APPLY ?= examples/punctual.yaml
 N ?= 30
 POINTS ?= 30000
 SEEDS ?= 2000
+RUNS ?= 10000
 ROWS ?=
 QUICK ?=
+END ?=
 PERF ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -16,7 +18,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test unit http faults crash tsan check format lock bench fresh clean install uninstall power sim mutants
+.PHONY: help setup build run demo test unit http python faults crash chaos wheels tsan check format lock bench fresh clean install uninstall power sim mutants
 
 help: ## this list
 	@echo "make TARGET [NAME=value ...]"
@@ -34,9 +36,13 @@ build: ## build the server as it is released: build/punctual
 run: build ## install what is missing, build, start the server with the example tasks and show runs (LISTEN, STORE, APPLY)
 	@tools/run $(LISTEN) $(STORE) $(APPLY)
 
+demo: build ## a FastAPI service beside the server, and a day of its work in seconds (END=1 ends after it)
+	@tools/setup demo
+	@tools/demo $(if $(END),--end)
+
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http faults crash=$(N) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http python faults wheels crash=$(N) chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -45,6 +51,10 @@ unit: ## only the units and the store suite
 http: ## only the tests from outside, against a real server (K=words selects)
 	@tools/setup build test
 	@tools/test http
+
+python: ## only the Python client: ruff, types, its tests against a real server (K=words selects)
+	@tools/setup build test
+	@tools/test python
 
 faults: ## only faults from outside: hostile receivers and clients, children, disks, clocks (K=words selects)
 	@tools/setup build test
@@ -57,6 +67,10 @@ power: ## only the power cuts and failing calls under the store (POINTS=30000)
 crash: ## only the crash test: kill -9 at N random moments (N=30)
 	@tools/setup build test
 	@tools/test crash=$(N)
+
+chaos: ## only the chaos test: app, queue workers and server killed during so many runs (RUNS=10000)
+	@tools/setup build test
+	@tools/test chaos=$(RUNS)
 
 sim: ## only the simulator: whole days with faults, from SEEDS seeds (SEEDS=2000)
 	@tools/setup build test
@@ -73,16 +87,21 @@ tsan: ## build with clang's thread sanitizer; run what uses threads
 check: ## what CI runs, as .ci/run does: layers, format, all tests, thread sanitizer
 	@.ci/run
 
+wheels: ## build the Python packages, client and server, into build/wheels
+	@tools/setup build test
+	@tools/wheels
+
 format: ## put C and Python files into the house's form
 	@tools/setup test
 	@tools/format
 
-lock: ## write tests/requirements.lock anew from tests/requirements.in
+lock: ## write tests/requirements.lock and bench/requirements.lock anew from the .in beside them
 	@tools/setup test
 	@tools/lock
 
 bench: ## measure, print the table, write it to bench/results (ROWS=create,batch; QUICK=1; PERF=1)
-	@tools/setup build bench
+	@tools/setup build
+	@tools/setup bench || echo "bench: what is missing is named in the result"
 	@tools/build release punctual bench
 	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick) $(if $(PERF),--perf)
 
@@ -91,7 +110,7 @@ fresh: ## try the README's two commands inside a newly made Debian 12 (needs roo
 	@tools/fresh
 
 clean: ## remove what was built; stores stay
-	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .venv
+	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .mypy_cache clients/python/dist .venv
 
 install: build ## copy program, unit file and example to PREFIX (/usr/local) below DESTDIR
 	install -D -m 755 build/punctual $(DESTDIR)$(PREFIX)/bin/punctual

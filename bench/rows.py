@@ -289,7 +289,7 @@ def disk(bench: Bench) -> dict:
     return program("fdatasync", file=bench.folder / "sync.tmp", count=100 if bench.quick else 500)
 
 
-ROWS: dict[str, Callable[[Bench], list[Row]]] = {
+OWN_ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "create": create,
     "batch": batch,
     "webhooks": webhooks,

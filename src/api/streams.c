@@ -121,6 +121,16 @@ void streams_free(struct streams *streams)
 
 // --- what is sent ---
 
+// What a listener needs to come back: after how many ms, and to which place, which it could not
+// know before its first event.
+static void tell_start(struct stream *stream)
+{
+    buffer_format(&stream->out, "retry: 2000\nid: %lld", (long long)stream->turn);
+    if (stream->line >= 0)
+        buffer_format(&stream->out, "-%lld", (long long)stream->line);
+    buffer_text(&stream->out, "\n\n");
+}
+
 static void tell_gap(struct stream *stream)
 {
     buffer_format(&stream->out, "event: gap\ndata: {\"type\":\"gap\",\"after\":%lld}\n\n",
@@ -258,7 +268,7 @@ static ssize_t on_more(void *context, uint64_t position, char *to, size_t max)
     stream->sent = 0;
     if (!stream->begun) {
         stream->begun = true;
-        buffer_text(&stream->out, "retry: 2000\n\n"); // ms until a browser comes back
+        tell_start(stream);
         if (stream->gap_from >= 0)
             tell_gap(stream);
         return give(stream, to, max);

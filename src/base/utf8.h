@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 
 // How many bytes the sequence at `s` has, of the `size` that are left (at least one); 0 where it is
 // none (RFC 3629, 4).
@@ -21,4 +22,14 @@ static inline size_t utf8_length(const unsigned char *s, size_t size)
         (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return n;
+}
+
+// Takes away the piece of a character at the end that is left where a text was cut.
+static inline void utf8_trim(char *text)
+{
+    size_t size = strlen(text), back = 1;
+    while (back < 4 && back < size && ((unsigned char)text[size - back] & 0xC0) == 0x80)
+        back++;
+    if (size && utf8_length((unsigned char *)text + size - back, back) == 0)
+        text[size - back] = '\0';
 }

@@ -52,6 +52,7 @@ struct attempt {
     bool gone;              // the endpoint answered 410; not stored
     bool open;              // answered 202, and a call back will end it: not over yet; not stored
     bool final;             // whoever tried it says that trying again is no use; not stored
+    bool explained;         // the endpoint says whether to try again: it is well; not stored
 };
 void attempt_init(struct attempt *a); // everything unknown
 // Sets started_at and, where it is known when it was due, lateness_us.

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/detail.h"
+
 #define VALUE_TEXT 80 // how much of a value an explanation shows
 
 struct explanation {
@@ -79,10 +81,13 @@ static const char *phrase_of(int status, char text[static 48])
 static bool status_met(const struct expect *expect, const struct response *response,
                        struct explanation *why)
 {
-    char phrase[48], most[24] = "";
+    char phrase[48], most[24] = "", detail[DETAIL_TEXT];
     int status = response->status;
     if (status >= expect->status_least && status <= expect->status_most)
         return true;
+    if (response->explained && !response->body_cut &&
+        detail_read(response->body, response->body_size, detail))
+        return SAY(why, "answered %d%s: %s", status, phrase_of(status, phrase), detail);
     if (expect->status_most != expect->status_least)
         snprintf(most, sizeof most, " to %d", expect->status_most);
     return SAY(why, "answered %d%s; expected %d%s%s", status, phrase_of(status, phrase),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "core/retry.h"
 
 #define TO(state) (1u << RUN_##state)
@@ -203,6 +204,7 @@ struct verdict run_after_attempt(const struct retry *retry, const struct attempt
         verdict.state = RUN_WAITING;
         verdict.due_at = wall_plus(now, retry_wait(retry, a->number, a->retry_after_us, chance));
     }
+    utf8_trim(verdict.reason);
     return verdict;
 }
 
@@ -230,6 +232,7 @@ void run_at_most_once(const struct task *task, const struct attempt *a, struct v
     else if (verdict->state == RUN_WAITING)
         snprintf(verdict->reason, sizeof verdict->reason,
                  "it was delivered, and at_most_once allows no second delivery: %s", error);
+    utf8_trim(verdict->reason);
     verdict->state = RUN_FAILED;
     verdict->due_at = WALL_NONE;
 }

@@ -95,7 +95,7 @@ void member_run(struct writer *w, const char *key, run_id run); // its id; null 
 struct verdict {
     enum run_state state; // succeeded, waiting or failed; canceled where a user says so
     wall due_at;          // waiting: when the next attempt is due
-    char reason[200];     // failed: why; "" otherwise
+    char reason[480];     // failed: why, cut behind a whole character; "" otherwise
     bool reported_later;  // canceled: the attempt is still under way, and its report will come
 };
 struct verdict run_after_attempt(const struct retry *retry, const struct attempt *attempt, wall now,

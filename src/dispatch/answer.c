@@ -35,6 +35,7 @@ static void forget_headers(struct answer *answer)
     answer->has_header = false;
     answer->content_length = -1;
     answer->attempt->retry_after_us = -1;
+    answer->attempt->explained = answer->attempt->final = false;
     answer->attempt->db_calls = answer->attempt->db_time_us = -1;
 }
 
@@ -81,6 +82,19 @@ static void take_retry_after(struct answer *answer, const char *value, size_t si
         answer->attempt->retry_after_us = wait_us > 0 ? wait_us : 0;
 }
 
+// A receiver that knows this server says what is to become of a failure; of a success there is
+// nothing to say.
+static void take_outcome(struct answer *answer, const char *value, size_t size)
+{
+    bool failed = size == 6 && strncasecmp(value, "failed", size) == 0;
+    bool retry = size == 5 && strncasecmp(value, "retry", size) == 0;
+    answer->attempt->explained = failed || retry;
+    answer->attempt->final = failed;
+    // Its words are looked for in the whole body, however little of that is recorded.
+    if (answer->attempt->explained && answer->body.kept.limit < JSON_MAX)
+        answer->body.kept.limit = JSON_MAX;
+}
+
 // RFC 9112, 6.3: where the body ends must be said in one way and as a number, or the answer may be
 // another one than it seems.
 static void take_content_length(struct answer *answer, const char *value, size_t size)
@@ -103,10 +117,9 @@ static const struct {
     size_t size;
     void (*take)(struct answer *answer, const char *value, size_t size);
 } wanted[] = {
-    {"Cache-Status", 12, take_cache_status},
-    {"Server-Timing", 13, take_server_timing},
-    {"Retry-After", 11, take_retry_after},
-    {"Content-Length", 14, take_content_length},
+    {"Cache-Status", 12, take_cache_status}, {"Server-Timing", 13, take_server_timing},
+    {"Retry-After", 11, take_retry_after},   {"Content-Length", 14, take_content_length},
+    {"Punctual-Outcome", 16, take_outcome},
 };
 
 static bool same_name(const char *line, size_t size, const char *name)
@@ -195,6 +208,7 @@ void answer_judge(struct answer *answer, struct efforts *efforts, struct effort 
         .body = buffer_string(&answer->body.kept),
         .body_size = answer->body.kept.size,
         .body_cut = capture_is_cut(&answer->body),
+        .explained = answer->attempt->explained,
         .duration_us = answer->attempt->response_time_us,
     };
     effort_judge(efforts, effort, &response);

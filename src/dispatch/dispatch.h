@@ -1,10 +1,9 @@
 /*
  * dispatch - performs attempts
  *
- * One thread with an epoll loop: HTTP through libcurl's multi interface, commands as child
- * processes. Takes orders out of a mailbox, starts each at its due instant and never before, and
- * posts a report for each (MESSAGE_REPORT), always exactly one. Decides nothing about runs:
- * retries, states and limits are the scheduler's.
+ * A thread for each core, up to four (hand.h). Takes orders, starts each at its due instant and
+ * never before, and posts a report for each (MESSAGE_REPORT), always exactly one. Decides nothing
+ * about runs: retries, states and limits are the scheduler's.
  */
 #pragma once
 
@@ -34,16 +33,20 @@ struct dispatch_options {
     size_t response_max;    // bytes of a response or output that are kept: 4 KiB where not said
     int64_t kill_after_us;  // SIGTERM, then SIGKILL this much later: 5 s
     const char *server_url; // for commands: PUNCTUAL_URL
+    int hands;              // threads; 0: one for each core
 };
 
 struct dispatcher;
 
-// Starts the thread. `reports` gets the reports. The options must outlive it. NULL where the system
-// refuses.
+// Starts the threads. `reports` gets the reports. The options must outlive it. NULL where the
+// system refuses.
 struct dispatcher *dispatcher_start(const struct dispatch_options *options,
                                     struct mailbox *reports);
-struct mailbox *dispatcher_orders(struct dispatcher *d); // post struct order here
-// Stops everything still running at once (each is reported as canceled), then the thread.
+// Hands over an order, or a chain of them linked by `next` (NULL is fine). One thread posts.
+void dispatcher_post(struct dispatcher *d, struct order *order);
+void dispatcher_post_all(struct dispatcher *d, struct letter *first);
+// Stops everything still running at once (each is reported as canceled), then the threads. NULL is
+// fine.
 void dispatcher_stop(struct dispatcher *d);
 
 // "10.0.0.0/8", "fd00::/8", "192.0.2.7". STATUS_INVALID otherwise.

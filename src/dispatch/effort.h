@@ -14,7 +14,7 @@
 #include "dispatch/capture.h"
 #include "dispatch/dispatch.h"
 
-// As much of a response is kept for `expect.json` to look into.
+// As much of a response is kept to look into: for `expect.json`, and for a failure's own words.
 #define JSON_MAX (64 << 10)
 
 struct effort {

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "dispatch/trust.h"
+
 #define CONNECT_MS 10000L
 #define ETAG "etag:"
 
@@ -91,6 +93,7 @@ static void set_options(CURL *easy, struct progress *progress, const struct curl
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, progress);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, progress);
+    trust_set(easy);
     set_no_proxy(easy);
     set_method(easy, fetch);
 }

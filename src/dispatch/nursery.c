@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -194,6 +194,12 @@ static void forget(struct nursery *n)
     n->pid = 0;
 }
 
+// Not libc's pidfd_open, which came with glibc 2.36: the wheel's program runs with 2.34 too.
+static int watch_process(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 static int open_nursery(struct nursery *n)
 {
     int pair[2];
@@ -206,7 +212,7 @@ static int open_nursery(struct nursery *n)
     close(pair[1]);
     n->socket = pair[0];
     n->pid = bad ? 0 : pid;
-    n->watch = bad ? -1 : pidfd_open(pid, 0);
+    n->watch = bad ? -1 : watch_process(pid);
     if (bad)
         forget(n);
     return bad;

@@ -53,12 +53,37 @@ static void end_line(struct request *request)
     request->count++;
 }
 
-static void add_line(struct request *request, const char *name, const char *value)
+static void write_line(struct request *request, const char *name, const char *value)
 {
     buffer_text(&request->text, name);
     buffer_text(&request->text, ": ");
     buffer_text(&request->text, value);
+}
+
+static void add_line(struct request *request, const char *name, const char *value)
+{
+    write_line(request, name, value);
     end_line(request);
+}
+
+// The delivery's own headers go to libcurl as one line with breaks inside. It sends them as they
+// are; line by line, it would look through all of them for each header that it might have to send
+// itself, which took a fifth of this thread's time.
+static void end_own_line(struct request *request)
+{
+    buffer_text(&request->text, "\r\n");
+}
+
+static void end_own(struct request *request)
+{
+    request->text.size -= strlen("\r\n");
+    end_line(request);
+}
+
+static void add_own_line(struct request *request, const char *name, const char *value)
+{
+    write_line(request, name, value);
+    end_own_line(request);
 }
 
 // For libcurl: "Name:" alone takes out a header that it would send of its own accord.
@@ -69,12 +94,11 @@ static void add_absence(struct request *request, const char *name)
     end_line(request);
 }
 
-static void add_number(struct request *request, const char *name, int64_t n)
+static void add_own_number(struct request *request, const char *name, int64_t n)
 {
-    buffer_text(&request->text, name);
-    buffer_text(&request->text, ": ");
+    write_line(request, name, "");
     buffer_int(&request->text, n);
-    end_line(request);
+    end_own_line(request);
 }
 
 static void choose_body(struct request *request, const struct effort *effort)
@@ -123,7 +147,7 @@ static void add_trace(struct request *request, const char *run, int number, int6
     buffer_byte(&request->text, '-');
     add_hex(&request->text, parent);
     buffer_text(&request->text, "-01");
-    end_line(request);
+    end_own_line(request);
 }
 
 static void add_own(struct request *request, const struct order *order, const char *run)
@@ -132,16 +156,19 @@ static void add_own(struct request *request, const struct order *order, const ch
     buffer_text(&request->text, "Idempotency-Key: \"");
     buffer_text(&request->text, run);
     buffer_byte(&request->text, '"');
-    end_line(request);
+    end_own_line(request);
     add_trace(request, run, order->number, order->fence);
     if (order->task->name)
-        add_line(request, "Punctual-Task", order->task->name);
-    add_number(request, "Punctual-Attempt", order->number);
-    add_number(request, "Punctual-Fence", order->fence);
+        add_own_line(request, "Punctual-Task", order->task->name);
+    add_own_number(request, "Punctual-Attempt", order->number);
+    add_own_number(request, "Punctual-Fence", order->fence);
     if (wall_is_set(order->scheduled_for)) {
         wall_format(order->scheduled_for, moment);
-        add_line(request, "Punctual-Scheduled-For", moment);
+        add_own_line(request, "Punctual-Scheduled-For", moment);
     }
+    if (!is_set_by(order->task, "User-Agent"))
+        add_own_line(request, "User-Agent", "Punctual/" PUNCTUAL_VERSION);
+    end_own(request);
 }
 
 // libcurl sends a header without a value when it is written "Name;".
@@ -174,8 +201,6 @@ static enum status add_of_task(struct request *request, const struct task *task,
 static void add_defaults(struct request *request, const struct task *task)
 {
     add_absence(request, "Expect"); // no 100-continue: it costs a round trip
-    if (!is_set_by(task, "User-Agent"))
-        add_line(request, "User-Agent", "Punctual/" PUNCTUAL_VERSION);
     if (is_set_by(task, "Content-Type"))
         return;
     if (!request->body)
@@ -196,9 +221,9 @@ static enum status add_signature(struct request *request, const struct order *or
                                       request->body ? request->body : "", request->body_size,
                                       &signatures, why, size);
     if (status == STATUS_OK) {
-        add_line(request, "webhook-id", run);
-        add_number(request, "webhook-timestamp", timestamp_s);
-        add_line(request, "webhook-signature", buffer_string(&signatures));
+        add_own_line(request, "webhook-id", run);
+        add_own_number(request, "webhook-timestamp", timestamp_s);
+        add_own_line(request, "webhook-signature", buffer_string(&signatures));
     }
     buffer_done(&signatures);
     return status;

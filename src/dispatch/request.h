@@ -15,7 +15,7 @@
 struct curl_slist;
 
 struct request {
-    struct buffer text;       // the lines, each with a NUL behind it
+    struct buffer text;       // what goes to libcurl, line by line, each with a NUL behind it
     struct curl_slist *nodes; // into text
     size_t count, capacity;   // of lines
     const char *body;         // the order's or the task's; NULL: none is sent

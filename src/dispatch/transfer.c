@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "dispatch/trust.h"
 
 #define CONNECT_MAX_MS 10000L
 // Connections idle for longer are not used again (whole seconds, so: below 2 s). Servers close them
@@ -64,6 +65,7 @@ static bool set_lasting_options(struct transfer *transfer)
     SET(CURLOPT_PREREQFUNCTION, on_send);
     SET(CURLOPT_PREREQDATA, transfer);
 #undef SET
+    bad |= trust_set(easy);
     return bad == 0;
 }
 
@@ -212,6 +214,9 @@ static const struct failure {
      "the name of the host has no address"},
     {CURLE_PEER_FAILED_VERIFICATION, ATTEMPT_UNREACHABLE, ATTEMPT_BROKEN,
      "the endpoint's certificate is not trusted"},
+    {CURLE_SSL_CACERT_BADFILE, ATTEMPT_UNREACHABLE, ATTEMPT_BROKEN,
+     "the file of trusted certificates cannot be read: install ca-certificates, or name one in "
+     "SSL_CERT_FILE"},
     {CURLE_SSL_CONNECT_ERROR, ATTEMPT_UNREACHABLE, ATTEMPT_BROKEN, "TLS could not be agreed on"},
     {CURLE_URL_MALFORMAT, ATTEMPT_REFUSED, ATTEMPT_REFUSED, "the URL cannot be read"},
     {CURLE_UNSUPPORTED_PROTOCOL, ATTEMPT_REFUSED, ATTEMPT_FAILED,

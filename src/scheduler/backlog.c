@@ -181,6 +181,18 @@ static int visit(struct scheduler *s, wall now, struct backlog *backlog, int max
     return steps + 1;
 }
 
+void work_off_backlog(struct scheduler *s, wall now, int64_t task)
+{
+    struct backlog first;
+    size_t count = 0;
+    for (int left = STEPS_A_TURN; left > 0 && !s->broken && !catching_up_is_full(s);) {
+        if (!went_well(s, store_load_backlogs(s->store, task - 1, 1, &first, &count)) || !count ||
+            first.task != task)
+            return;
+        left -= visit(s, now, &first, left);
+    }
+}
+
 // The tasks take turns.
 static int work_off_some(struct scheduler *s, wall now, int budget)
 {

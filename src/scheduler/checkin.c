@@ -87,14 +87,18 @@ static void finish(struct scheduler *s, wall now, const struct run *run, struct 
     send_attempt(s, report);
 }
 
+// It may have started a moment before its grace was over, and then this is not its end yet.
 static void give_up(struct scheduler *s, wall now, const struct run *run)
 {
     struct task *task;
     if (!went_well(s, known_definition(&s->known, run->revision_id, &task)) ||
         task->target.kind != TARGET_MONITOR)
         return;
+    int64_t most_us = task->target.monitor.max_duration_us;
+    if (now.us < wall_plus(run->attempt_started_at, most_us).us)
+        return;
     char error[160], most[DURATION_TEXT];
-    duration_format(task->target.monitor.max_duration_us, most);
+    duration_format(most_us, most);
     snprintf(error, sizeof error, "it checked in as started, and not as ended within %s", most);
     finish(s, now, run, task, ATTEMPT_TIMED_OUT, -1, memory_text(error));
 }
@@ -192,6 +196,14 @@ static enum status add_monitor_run(struct scheduler *s, wall now, const struct k
     return STATUS_OK;
 }
 
+// What the server itself has started, before the task became a monitor, is nobody's to check in.
+static enum status newest_open(struct scheduler *s, int64_t task, enum run_state state, run_id *ret)
+{
+    enum status status = store_newest_open(s->store, task, state, ret);
+    return status == STATUS_OK && map_get(&s->flights, (uint64_t)ret->value) ? STATUS_NOT_FOUND
+                                                                             : status;
+}
+
 // The newest run that waits for this: an end belongs to what has started, a start to what has not.
 // A start that comes twice means the same run.
 static enum status find_open(struct scheduler *s, const struct known_task *known,
@@ -200,24 +212,27 @@ static enum status find_open(struct scheduler *s, const struct known_task *known
     static const enum run_state of_start[] = {RUN_SCHEDULED, RUN_RUNNING},
                                 of_end[] = {RUN_RUNNING, RUN_SCHEDULED};
     const enum run_state *states = checkin == CHECKIN_START ? of_start : of_end;
-    enum status status = store_newest_open(s->store, known->record.id, states[0], ret);
-    return status == STATUS_NOT_FOUND
-               ? store_newest_open(s->store, known->record.id, states[1], ret)
-               : status;
+    enum status status = newest_open(s, known->record.id, states[0], ret);
+    return status == STATUS_NOT_FOUND ? newest_open(s, known->record.id, states[1], ret) : status;
 }
 
 static enum status find_expected(struct scheduler *s, wall now, const struct known_task *known,
                                  struct message *m, run_id *ret)
 {
     struct upcoming_item coming;
+    plan_monitor(s, now, known);
+    if (s->broken)
+        return STATUS_FAILED;
     enum status status = find_open(s, known, m->checkin.status, ret);
     if (status != STATUS_NOT_FOUND)
         return status;
-    if (monitor_is_early(known->task, now, &coming)) {
+    if (monitor_is_early(known->task, now, &coming) && take_ahead(s, known, coming.nominal)) {
         status = add_monitor_run(s, now, known, &coming, ret);
         if (status != STATUS_CONFLICT)
             return status; // the conflict: that occurrence has been answered already
     }
+    if (s->broken)
+        return STATUS_FAILED;
     m->reply.created = true;
     return add_monitor_run(s, now, known, NULL, ret);
 }
@@ -239,6 +254,10 @@ static bool find_named(struct scheduler *s, const struct known_task *known, stru
     else if (run_state_is_final(run.state))
         refuse(m, STATUS_CONFLICT, "run %s is over already: %s is final", id,
                run_state_text(run.state));
+    else if (map_get(&s->flights, (uint64_t)run.id.value))
+        refuse(m, STATUS_CONFLICT,
+               "run %s was started by the server, before \"%s\" became a monitor", id,
+               known->record.name);
     run_done(&run);
     return m->reply.status == STATUS_OK;
 }

@@ -34,6 +34,8 @@ static enum sign sign_of(const struct attempt *attempt)
     int status = attempt->status;
     if (attempt->outcome != ATTEMPT_FAILED)
         return signs[attempt->outcome];
+    if (attempt->explained)
+        return SIGN_ALIVE;
     if (status == 429) // RFC 6585, 4: it asks for less, of this sender or of this kind
         return SIGN_NONE;
     // RFC 9110, 15.6: 501 and 505 are about the request.

@@ -240,12 +240,20 @@ bool group_has(const struct group *group, int64_t number)
     return number && group->webhook.group == number;
 }
 
-// Where all places are taken, one that fails gets that of one that has recovered.
-static struct named *place_for(struct group *group, int64_t task, bool fails)
+static struct named *find_named(const struct group *group, int64_t task)
 {
     for (size_t i = 0; i < group->named_count; i++)
         if (group->named[i].task == task)
             return &group->named[i];
+    return NULL;
+}
+
+// Where all places are taken, one that fails gets that of one that has recovered.
+static struct named *place_for(struct group *group, int64_t task, bool fails)
+{
+    struct named *named = find_named(group, task);
+    if (named)
+        return named;
     if (group->named_count < NAMED_MAX)
         return add_named(group);
     for (size_t i = 0; fails && i < group->named_count; i++)
@@ -277,14 +285,17 @@ int64_t group_join(struct scheduler *s, wall now, struct group *group, const str
 {
     struct webhook *webhook = &group->webhook;
     const struct notice *notice = news->notice;
-    bool comes = !group_has(group, notice->told_in);
+    // It is here already also where it has joined another one since, or was deleted.
+    const struct named *named = find_named(group, notice->task);
+    bool comes = !named && !group_has(group, notice->told_in);
+    struct standing before = named ? named->standing : news->before;
     if (!webhook->group)
         webhook->group = id_next(&s->ids, now).value; // never the same twice
     if (!webhook->cooldown_us || news->cooldown_us < webhook->cooldown_us)
         webhook->cooldown_us = news->cooldown_us;
     webhook->tasks += comes;
-    webhook->well += news->is.well - (!comes && news->before.well);
-    webhook->recovered += news->is.recovered - (!comes && news->before.recovered);
+    webhook->well += news->is.well - (!comes && before.well);
+    webhook->recovered += news->is.recovered - (!comes && before.recovered);
     webhook->failed += notice->failed;
     webhook->missed += notice->missed;
     webhook->first = webhook->first.value ? webhook->first : notice->first;
@@ -451,7 +462,8 @@ static void send_notice(struct scheduler *s, wall now, struct task *task, struct
 
 // --- sending ---
 
-// Of those named, who want to be told of here no more are left out. False where nobody is left.
+// Of those named, who want nobody told any more are left out; what failed while a task named this
+// webhook is told here, also when it names another one since. False where nobody is left.
 static bool leave_out_strangers(struct scheduler *s, struct group *group, struct known_task **ret)
 {
     struct webhook *webhook = &group->webhook;
@@ -461,8 +473,7 @@ static bool leave_out_strangers(struct scheduler *s, struct group *group, struct
         enum status status = known_task_by_id(&s->known, named->task, &ret[kept]);
         if (status != STATUS_NOT_FOUND && !went_well(s, status))
             return false;
-        if (status == STATUS_OK && !ret[kept]->record.deleted && ret[kept]->task->notify.url &&
-            strcmp(ret[kept]->task->notify.url, webhook->url) == 0) {
+        if (status == STATUS_OK && !ret[kept]->record.deleted && ret[kept]->task->notify.url) {
             group->named[kept++] = *named;
             continue;
         }

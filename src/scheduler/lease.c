@@ -153,15 +153,16 @@ enum status cancel_lease(struct scheduler *s, wall now, struct flight *flight,
     return status;
 }
 
-// A task that was deleted meanwhile has no use for its runs.
-static bool cancel_if_deleted(struct scheduler *s, wall now, struct flight *flight)
+// A task that was deleted meanwhile, or became a monitor, has no use for its runs.
+static bool cancel_if_unwanted(struct scheduler *s, wall now, struct flight *flight)
 {
     struct known_task *known;
     if (!flight->task_id || !went_well(s, known_task_by_id(&s->known, flight->task_id, &known)) ||
-        !known->record.deleted)
+        (!known->record.deleted && known->task->target.kind != TARGET_MONITOR))
         return false;
-    struct verdict verdict = {
-        .state = RUN_CANCELED, .due_at = WALL_NONE, .reason = "its task was deleted"};
+    struct verdict verdict = {.state = RUN_CANCELED, .due_at = WALL_NONE};
+    snprintf(verdict.reason, sizeof verdict.reason, "its task %s",
+             known->record.deleted ? "was deleted" : "became a monitor");
     const struct event_run event = {flight->task->name, flight->run,    RUN_CANCELED,
                                     WALL_NONE,          verdict.reason, WALL_NONE};
     note_run(s, &event, flight->task_id);
@@ -171,7 +172,7 @@ static bool cancel_if_deleted(struct scheduler *s, wall now, struct flight *flig
 
 void release_lease(struct scheduler *s, wall now, struct flight *flight)
 {
-    if (cancel_if_deleted(s, now, flight) ||
+    if (cancel_if_unwanted(s, now, flight) ||
         !went_well(s, store_release_run(s->store, flight->run, flight->fence)))
         return;
     note_run(s,

@@ -21,6 +21,7 @@ struct teller {
     run_id success;         // the last one
     struct standing joined; // how it stood when it last joined
     bool changed;           // this turn, so it is in the list
+    bool edited;            // this turn: its task names another webhook, perhaps, or none
     struct teller *next_changed;
 };
 
@@ -169,6 +170,15 @@ static void note_success(struct scheduler *s, const struct event_run *event,
     mark(s, teller);
 }
 
+void note_edit(struct scheduler *s, int64_t task)
+{
+    struct teller *teller = map_get(&s->tellers, (uint64_t)task);
+    if (!teller)
+        return;
+    teller->edited = true;
+    mark(s, teller);
+}
+
 static bool is_told(const struct notify *notify, enum notice_kind kind)
 {
     return notify->url && notify->on >> kind & 1;
@@ -257,8 +267,11 @@ static void settle(struct scheduler *s, wall now, struct teller *teller)
         teller->notice.told_in = 0;
         forget_counted(teller);
     } else {
+        if (teller->edited)
+            note_told(s, &teller->notice, notify->url); // another webhook's next notice tells it
         settle_with(s, now, group_of(s, notify->url), notify, teller);
     }
+    teller->edited = false;
     keep(s, teller);
 }
 

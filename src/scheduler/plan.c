@@ -8,6 +8,7 @@
 
 #define CHUNK 1000
 #define OCCURRENCES_A_TURN 1000
+#define MONITOR_OCCURRENCES 100 // in time, of one monitor, before a check-in: a second has one
 #define BEHIND_US (10 * SECOND) // an occurrence found later than this fell into an outage
 
 static void hold_cursor(struct scheduler *s, const struct cursor *cursor)
@@ -170,7 +171,7 @@ static struct cursor cursor_in(const struct heap_entry *entry)
 }
 
 // Whether the store says so, too: a cursor of a task with several schedules may have moved together
-// with another one.
+// with another one, and that of a monitor when its job checked in.
 static bool is_stored(struct scheduler *s, const struct cursor *cursor)
 {
     struct cursor rows[TASK_SCHEDULES_MAX];
@@ -191,9 +192,11 @@ static bool find_task_of(struct scheduler *s, const struct cursor *cursor, struc
     if (status == STATUS_NOT_FOUND || !went_well(s, status))
         return false;
     const struct known_task *known = *ret;
+    bool moves_alone =
+        known->task->schedule_count == 1 && known->task->target.kind != TARGET_MONITOR;
     return !known->record.deleted && known->record.generation == cursor->generation &&
            (size_t)cursor->schedule < known->task->schedule_count &&
-           (known->task->schedule_count == 1 || is_stored(s, cursor));
+           (moves_alone || is_stored(s, cursor));
 }
 
 // The end of the outage that this instant fell into; WALL_NONE when it fell into none. An
@@ -264,6 +267,62 @@ static void pass_cursor(struct scheduler *s, wall now, const struct heap_entry *
         else
             pass_on_time(s, now, known, &cursor);
     }
+}
+
+// The earliest cursor of a task whose instant has come. False: there is none.
+static bool find_due(struct scheduler *s, wall now, const struct known_task *known,
+                     struct cursor *ret)
+{
+    struct cursor rows[TASK_SCHEDULES_MAX];
+    size_t count;
+    bool found = false;
+    if (s->broken || !went_well(s, store_load_cursors_of_task(s->store, known->record.id,
+                                                              TASK_SCHEDULES_MAX, rows, &count)))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        bool due =
+            rows[i].next_at.us <= now.us && (size_t)rows[i].schedule < known->task->schedule_count;
+        if (!due || (found && rows[i].next_at.us >= ret->next_at.us))
+            continue;
+        *ret = rows[i];
+        found = true;
+    }
+    return found;
+}
+
+bool take_ahead(struct scheduler *s, const struct known_task *known, wall nominal)
+{
+    struct cursor rows[TASK_SCHEDULES_MAX];
+    size_t count;
+    bool found = false;
+    if (!went_well(s, store_load_cursors_of_task(s->store, known->record.id, TASK_SCHEDULES_MAX,
+                                                 rows, &count)))
+        return false;
+    for (size_t i = 0; i < count && !s->broken; i++) {
+        if (rows[i].next_at.us != nominal.us ||
+            (size_t)rows[i].schedule >= known->task->schedule_count)
+            continue;
+        found = true;
+        went_well(s, move_cursor(s, &known->task->schedules[rows[i].schedule], &rows[i], nominal));
+    }
+    return found && !s->broken;
+}
+
+void plan_monitor(struct scheduler *s, wall now, const struct known_task *known)
+{
+    struct cursor cursor;
+    bool behind = false;
+    for (int i = 0; i < MONITOR_OCCURRENCES && !s->stopping && find_due(s, now, known, &cursor);
+         i++) {
+        wall end = outage_of(s, now, cursor.next_at);
+        behind = behind || wall_is_set(end);
+        if (wall_is_set(end))
+            open_backlog(s, now, known, end);
+        else
+            pass_on_time(s, now, known, &cursor);
+    }
+    if (behind && !s->broken)
+        work_off_backlog(s, now, known->record.id);
 }
 
 void plan_due_occurrences(struct scheduler *s, wall now)

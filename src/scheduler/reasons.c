@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #define OTHERS "other reasons"
 
@@ -26,6 +27,7 @@ void reasons_count(struct reasons *r, const char *reason, int64_t times)
 {
     char text[REASON_TEXT];
     snprintf(text, sizeof text, "%s", reason && *reason ? reason : "no reason given");
+    utf8_trim(text); // or it would read back as another one
     if (!r->list)
         r->list = memory_array(REASONS_MAX + 1, sizeof *r->list); // the last for OTHERS
     size_t at = find(r, text);

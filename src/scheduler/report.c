@@ -4,16 +4,17 @@
 
 #include "scheduler/state.h"
 
-// Attempts of a task that is gone are not followed by another.
-static void bury_if_deleted(struct scheduler *s, int64_t task_id, struct verdict *verdict)
+// Attempts of a task that is gone, or whose job runs elsewhere now, are not followed by another.
+static void bury_if_unwanted(struct scheduler *s, int64_t task_id, struct verdict *verdict)
 {
     struct known_task *known;
     if (verdict->state != RUN_WAITING || !task_id ||
-        !went_well(s, known_task_by_id(&s->known, task_id, &known)) || !known->record.deleted)
+        !went_well(s, known_task_by_id(&s->known, task_id, &known)) ||
+        (!known->record.deleted && known->task->target.kind != TARGET_MONITOR))
         return;
     verdict->state = RUN_FAILED;
-    snprintf(verdict->reason, sizeof verdict->reason,
-             "the task was deleted, so it is not tried again");
+    snprintf(verdict->reason, sizeof verdict->reason, "the task %s, so it is not tried again",
+             known->record.deleted ? "was deleted" : "became a monitor");
 }
 
 // Standard Webhooks 1.0: an endpoint that answers 410 Gone wants no more deliveries.
@@ -42,7 +43,7 @@ void finish_attempt(struct scheduler *s, wall now, const struct attempt *attempt
                     int64_t task_id, int priority)
 {
     struct verdict verdict = run_after_attempt(&task->retry, attempt, now, &s->chance);
-    bury_if_deleted(s, task_id, &verdict);
+    bury_if_unwanted(s, task_id, &verdict);
     run_at_most_once(task, attempt, &verdict);
     enum status status = store_finish_attempt(s->store, attempt, &verdict, now);
     count_attempt(&s->metrics, attempt, task);

@@ -242,6 +242,15 @@ bool catching_up_is_full(const struct scheduler *s);
 // A task was found behind: all it has not recorded before `until` is missed, or catches up. Returns
 // what it cost, in occurrences.
 int open_backlog(struct scheduler *s, wall now, const struct known_task *known, wall until);
+// As much of one task's as a turn works off.
+void work_off_backlog(struct scheduler *s, wall now, int64_t task);
+// Records what a monitor has come to expect by now. A check-in comes before its turn plans, and may
+// be about an occurrence that came due meanwhile.
+void plan_monitor(struct scheduler *s, wall now, const struct known_task *known);
+// Takes an occurrence that is about to come off those to be planned; the caller records it. False:
+// it is none of them. Where the clock was set back, those that come again have their record, and
+// those of before an edit are not asked for.
+bool take_ahead(struct scheduler *s, const struct known_task *known, wall nominal);
 // An edit of the schedule or a delete: what of the task was due by now and has no record yet is
 // missed.
 enum status give_up_backlog(struct scheduler *s, wall now, const struct task_record *before,
@@ -318,6 +327,8 @@ enum status load_notices(struct scheduler *s);         // at the start, before a
 enum status load_waiting_notices(struct scheduler *s); // after the runs that were lost
 void notices_done(struct scheduler *s);
 void note_outcome(struct scheduler *s, const struct event_run *event, int64_t task);
+// Its definition is another one, or it was deleted: whom it tells may be, too.
+void note_edit(struct scheduler *s, int64_t task);
 void tell_notices(struct scheduler *s, wall now); // at the end of a turn
 wall next_notice(const struct scheduler *s);
 // checkin.c

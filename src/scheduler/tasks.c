@@ -80,19 +80,22 @@ uint64_t lane_of_next(struct scheduler *s, int64_t task, uint64_t lane)
 static enum status edit_task(struct scheduler *s, wall now, struct task_record *record,
                              const struct task *before, struct task *task, const struct edit *edit)
 {
-    static const char reason[] = "its schedule was edited before the occurrence had started";
+    static const char edited[] = "its schedule was edited before the occurrence had started",
+                      elsewhere[] = "its task became a monitor, whose job runs elsewhere";
     // A monitor's waits are no runs to start, nor the other way round.
-    bool same_schedules =
-        task_same_schedules(before, task) &&
-        (before->target.kind == TARGET_MONITOR) == (task->target.kind == TARGET_MONITOR);
-    enum status status = same_schedules ? STATUS_OK : give_up_backlog(s, now, record, reason);
+    bool was_monitor = before->target.kind == TARGET_MONITOR;
+    bool is_monitor = task->target.kind == TARGET_MONITOR;
+    bool becomes_monitor = is_monitor && !was_monitor; // then the server can start nothing of it
+    bool same_schedules = task_same_schedules(before, task) && was_monitor == is_monitor;
+    enum status status = same_schedules ? STATUS_OK : give_up_backlog(s, now, record, edited);
     if (!same_schedules)
         record->generation++;
     set_definition(record, task);
     if (status == STATUS_OK)
         status = store_save_task(s->store, record, edit);
     if (status == STATUS_OK && !same_schedules)
-        status = cancel_pending_runs(s, now, record->id, true, reason);
+        status = cancel_pending_runs(s, now, record->id, !becomes_monitor,
+                                     becomes_monitor ? elsewhere : edited);
     if (status == STATUS_OK && !same_schedules)
         status = plan_task(s, now, record, task);
     if (before->lane != task->lane)
@@ -102,6 +105,7 @@ static enum status edit_task(struct scheduler *s, wall now, struct task_record *
     if (status == STATUS_OK)
         limits_changed(s, now, record->id, before, task);
     overlap_ended(s, record->id); // held runs are judged by the new rule
+    note_edit(s, record->id);
     event_task(&s->journal, "task.changed", record->name, record->revision, edit->author,
                edit->note);
     return status;
@@ -182,6 +186,7 @@ enum status remove_task(struct scheduler *s, wall now, struct known_task *known,
     if (status == STATUS_OK)
         status = cancel_pending_runs(s, now, record->id, false, "its task was deleted");
     limits_forget(&s->limits, record->id);
+    note_edit(s, record->id);
     count_no_more(&s->metrics, record->id);
     event_task(&s->journal, "task.deleted", record->name, record->revision, edit->author,
                edit->note);

@@ -88,7 +88,7 @@ static enum status apply(const char *path, struct task_set *set, struct schedule
     m->author = memory_text("punctual serve --apply");
     m->note = memory_text(path);
     enum status status = scheduler_turn(scheduler, wall_now(), &m->letter, &out);
-    mailbox_post_all(dispatcher_orders(dispatcher), out.orders);
+    dispatcher_post_all(dispatcher, out.orders);
     attempts_log(wall_now(), out.attempts);
     if (status == STATUS_OK)
         logline_say(wall_now(), LEVEL_INFO, "applied", "%zu tasks of %s", m->set.count, path);

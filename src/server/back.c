@@ -117,7 +117,7 @@ static void stand_still(struct back *back)
 
 static void hand_on(struct back *back, wall now, const struct outbox *out)
 {
-    mailbox_post_all(dispatcher_orders(back->parts.dispatcher), out->orders);
+    dispatcher_post_all(back->parts.dispatcher, out->orders);
     front_reply(back->parts.front, out->replies);
     front_events(back->parts.front, out->journal_turn);
     attempts_log(now, out->attempts);
@@ -175,7 +175,7 @@ static void start_draining(struct back *back)
     struct order *order = memory_new(sizeof *order);
     order->kind = ORDER_DRAIN;
     order->max_wait_us = back->drain_us;
-    mailbox_post(dispatcher_orders(back->parts.dispatcher), &order->letter);
+    dispatcher_post(back->parts.dispatcher, order);
 }
 
 // Keeps the roof's own messages from the scheduler. Returns the rest.

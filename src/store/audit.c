@@ -8,9 +8,9 @@
 #include "base/memory.h"
 #include "store/audit_parts.h"
 
-// A run is recorded at most this much before its instant, or ends so: what was cleared until t may
-// have been due a little later.
-#define AHEAD_US SECOND
+// A run is recorded at most this much before its instant, or ends so, as that of a job that checks
+// in early: what was cleared until t may have been due a little later.
+#define AHEAD_US (MINUTE + SECOND)
 
 static const char *const kinds[DIFFERENCE_KIND_COUNT] = {
     [DIFFERENCE_NO_RECORD] = "no_record",

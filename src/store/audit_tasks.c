@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "core/target.h"
 #include "core/upcoming.h"
 #include "store/audit_parts.h"
 
@@ -226,7 +227,9 @@ static void check_recorded(struct audit *a, const struct life *life, const struc
         run_id_format(before->run, other);
         audit_found(a, &doubled, "the occurrence has a run already: %s", other);
     }
-    if (started_in_pause(life, r->started_at))
+    // A job that runs elsewhere is not held back by a pause of its task.
+    bool monitor = r->lane == target_lane(&(struct target){.kind = TARGET_MONITOR});
+    if (!monitor && started_in_pause(life, r->started_at))
         audit_found(a, &paused, "it started while its task was paused");
 }
 

@@ -56,7 +56,7 @@ static enum status open_source(const char *path, struct copy_source *s, char *wh
 {
     struct database *d = &s->database;
     int version = 0;
-    if (database_open(d, path, SQLITE_OPEN_READONLY) != STATUS_OK)
+    if (database_open(d, path, SQLITE_OPEN_READONLY, NULL) != STATUS_OK)
         return fail(d, path, "opened", why, size);
     sqlite3_busy_timeout(d->handle, BUSY_MS);
     // Never a checkpoint: that is the writer's alone (sqlite.h).
@@ -114,7 +114,7 @@ enum status copy_open(const char *path, struct database *ret, char *why, size_t 
 {
     *ret = (struct database){0};
     // It is synced as a whole, before it gets its name.
-    if (database_open(ret, path, SQLITE_OPEN_READWRITE) != STATUS_OK ||
+    if (database_open(ret, path, SQLITE_OPEN_READWRITE, NULL) != STATUS_OK ||
         sqlite3_exec(ret->handle, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK) {
         fail(ret, path, "opened", why, size);
         database_close(ret);

@@ -13,12 +13,17 @@ static void configure(void)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
-enum status database_open(struct database *d, const char *path, int flags)
+void database_start(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, configure);
+}
+
+enum status database_open(struct database *d, const char *path, int flags, const char *vfs)
+{
+    database_start();
     flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &d->handle, flags, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(path, &d->handle, flags, vfs) != SQLITE_OK)
         return database_fail(d);
     return STATUS_OK;
 }

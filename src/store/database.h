@@ -30,8 +30,11 @@ struct database {
     char problem[500]; // the failure in words; "" while there is none
 };
 
-// Opens with `flags` of sqlite3_open_v2. The words of a failure are in problem.
-enum status database_open(struct database *d, const char *path, int flags);
+// Settings of SQLite that must be made before anything else is asked of it. Safe to repeat.
+void database_start(void);
+// Opens with `flags` of sqlite3_open_v2; `vfs` NULL: the default one. The words of a failure are in
+// problem.
+enum status database_open(struct database *d, const char *path, int flags, const char *vfs);
 // Prepares `count` texts; *ret is an array to free after database_close. The words of a failure are
 // in problem.
 enum status database_prepare(struct database *d, const char *const *texts, size_t count,

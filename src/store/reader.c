@@ -39,7 +39,7 @@ static enum status open_file(struct reader *reader, const char *path, char *why,
     sqlite3 **handle = &reader->database.handle;
     int version = 0;
     reader->database.forgives = true;
-    if (database_open(&reader->database, path, SQLITE_OPEN_READONLY) != STATUS_OK) {
+    if (database_open(&reader->database, path, SQLITE_OPEN_READONLY, NULL) != STATUS_OK) {
         snprintf(why, size, "%s cannot be opened: %s", path, reader->database.problem);
         return STATUS_FAILED;
     }

@@ -48,7 +48,7 @@ static const char *const texts[STATEMENTS] = {
                 " UNION ALL SELECT next_at FROM backlogs WHERE task_id = ?1)",
     [NEXT_GENERATION] = "SELECT min(generation) FROM runs INDEXED BY runs_occurrence"
                         " WHERE task_id = ?1 AND generation > ?2 AND trigger IN (0, 3)",
-    [RECORDED] = "SELECT id, generation, scheduled_for, started_at"
+    [RECORDED] = "SELECT id, generation, scheduled_for, started_at, lane"
                  " FROM runs INDEXED BY runs_occurrence WHERE task_id = ?1 AND generation = ?2"
                  " AND scheduled_for >= ?3 AND scheduled_for < ?4 AND trigger IN (0, 3)"
                  " ORDER BY scheduled_for",
@@ -232,7 +232,8 @@ enum status reader_recorded(struct reader *reader, int64_t task, wall from, wall
             rows[count++] = (struct recorded){.run = {sqlite3_column_int64(q, 0)},
                                               .generation = column_int(q, 1),
                                               .nominal = column_wall(q, 2, WALL_NONE),
-                                              .started_at = column_wall(q, 3, WALL_NONE)};
+                                              .started_at = column_wall(q, 3, WALL_NONE),
+                                              .lane = (uint64_t)sqlite3_column_int64(q, 4)};
         }
         status = database_walked(q, status);
         if (status != STATUS_OK)

@@ -43,6 +43,7 @@ struct recorded { // an occurrence that has a run
     run_id run;
     int generation;
     wall nominal, started_at;
+    uint64_t lane;
 };
 // Those with from <= nominal < to, of all generations, by nominal. Free *ret.
 enum status reader_recorded(struct reader *reader, int64_t task, wall from, wall to,

@@ -108,7 +108,7 @@ static enum status fence_off(struct restore *r, wall now, struct restore_result 
 static void fold_log(const char *path)
 {
     struct database old = {0};
-    if (database_open(&old, path, SQLITE_OPEN_READWRITE) == STATUS_OK)
+    if (database_open(&old, path, SQLITE_OPEN_READWRITE, NULL) == STATUS_OK)
         sqlite3_exec(old.handle, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
     database_close(&old);
 }

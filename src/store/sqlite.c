@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/log_file.h"
 #include "store/migrate.h"
 
 // A checkpoint syncs the log, writes each changed page once and syncs the main file: the longer the
@@ -303,7 +304,8 @@ static enum status open_file(struct sqlite *s, const char *path, bool unsynced, 
 {
     sqlite3 **handle = &s->database.handle;
     int version = 0;
-    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE) != STATUS_OK) {
+    if (database_open(&s->database, path, SQLITE_OPEN_READWRITE,
+                      unsynced ? NULL : log_file_vfs()) != STATUS_OK) {
         snprintf(why, size, "%s cannot be opened: %s", path, s->database.problem);
         return STATUS_FAILED;
     }

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from support.hostile import EMPTY, OK, Certificates, Hostile, Kind, Peer, plain_kinds, tls_kinds
+from support.hostile import EMPTY, OK, Certificates, Hostile, Kind, Peer, in_tls, plain_kinds, tls_kinds
 from support.processes import descriptors, resident_mb
 from support.receiver import Receiver
-from support.server import Server
+from support.server import Factory, Server
 from support.waiting import instant, wait_for
 from support.words import create_run, get_run, http_task, quick_retry, wait_final
 
@@ -100,6 +100,31 @@ def test_hostile(house: tuple[Server, Receiver], kind: Kind) -> None:
 def test_hostile_in_tls(house: tuple[Server, Receiver], certificates: Certificates, name: str) -> None:
     (kind,) = [kind for kind in tls_kinds(certificates) if kind.name == name]
     check_kind(house, kind)
+
+
+def outcome_with_trust_in(server_factory: Factory, certificates: Certificates, trusted: Path) -> tuple[str, str | None]:
+    """Outcome and error of an attempt at a self-signed endpoint where SSL_CERT_FILE names that file."""
+    server = server_factory(env={"SSL_CERT_FILE": str(trusted)})
+    with Hostile(in_tls(certificates.context("believed", "127.0.0.1"))) as endpoint:
+        run = create_run(server, http_task(f"https://127.0.0.1:{endpoint.port}/"))
+        (attempt,) = wait_final(server, run["id"])["attempts"]
+    return attempt["outcome"], attempt["error"]
+
+
+def test_a_certificate_is_believed_where_ssl_cert_file_says_so(
+    server_factory: Factory, certificates: Certificates
+) -> None:
+    certificates.context("believed", "127.0.0.1")()
+    believed = certificates.folder / "believed.pem"
+    assert outcome_with_trust_in(server_factory, certificates, believed) == ("succeeded", None)
+
+
+def test_a_missing_file_of_certificates_is_told_in_words(
+    server_factory: Factory, certificates: Certificates, tmp_path: Path
+) -> None:
+    outcome, error = outcome_with_trust_in(server_factory, certificates, tmp_path / "not-there.pem")
+    assert outcome == "unreachable"
+    assert "or name one in SSL_CERT_FILE" in (error or "")
 
 
 def test_all_kinds_at_once_leak_nothing(house: tuple[Server, Receiver]) -> None:

@@ -1,9 +1,10 @@
 """What the documentation shows is true: its examples are run against a real server.
 
-In README.md and docs/start, blocks marked `sh` are run in order, by one `sh -e` for each file, with `punctual`
+In README.md and the first task, blocks marked `sh` are run in order, by one `sh -e` for each file, with `punctual`
 in PATH and in an empty folder. A block marked `yaml` whose first line is `# NAME.yaml` becomes that file. Other
 marks (`console`, `text`, `yaml` without a name) are for the eye only, but for the `python` of the first task and
-the headers that the reference lets an endpoint answer with. Links between pages must lead somewhere.
+the headers that the reference lets an endpoint answer with. Links between pages must lead somewhere. Pages about
+Python are run by clients/python/tests/test_pages.py and its neighbours.
 """
 
 import os
@@ -18,7 +19,7 @@ from support.receiver import Answer, Receiver
 from support.server import ROOT, Factory, Server, binary, new_secret
 from support.words import create_run, http_task, wait_final
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "start" / "first-task.md"]
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")

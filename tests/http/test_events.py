@@ -126,3 +126,15 @@ def test_many_streams_at_once(server: Server, receiver: Receiver, stream: Open) 
         events.wait("run.succeeded", run["id"])
     assert len({tuple(ids(events)) for events in all_streams}) == 1
     assert server.api.get("/health").status_code == 200
+
+
+def test_a_listener_that_has_heard_nothing_yet_knows_where_to_go_on(server: Server) -> None:
+    put_task(server, "before", http_task("http://127.0.0.1:9/"))
+    with server.api.stream("GET", "/v1/events") as answer:
+        first = next(answer.iter_text())
+    (place,) = [line.removeprefix("id: ") for line in first.splitlines() if line.startswith("id: ")]
+    put_task(server, "after", http_task("http://127.0.0.1:9/"))
+    with server.api.stream("GET", "/v1/events", headers={"Last-Event-ID": place}) as answer:
+        told = next(text for text in answer.iter_text() if "data: " in text)
+    assert '"task":"after"' in told
+    assert "before" not in told

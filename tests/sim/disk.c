@@ -63,6 +63,7 @@ FALLIBLE(clear_history,
 static enum status commit(struct store *store)
 {
     bool lies = disk.fault == DISK_COMMIT_LIES;
+    disk.committed = false;
     disk.failed =
         disk.failed || lies || disk.fault == DISK_CRASH_BEFORE || disk.fault == DISK_COMMIT_FAILS;
     if (disk.failed && !lies) {
@@ -103,6 +104,7 @@ void disk_take(struct world *w, struct store *store)
         disk.ours.clear_history = fallible_clear_history;
     policies_watch(&disk.ours);
     history_watch(w, &disk.ours);
+    notices_watch(w, &disk.ours);
     store->verbs = &disk.ours;
     disk_arm(DISK_WELL, 0);
     w->store = store;

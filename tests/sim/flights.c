@@ -49,7 +49,7 @@ static void next_attempt(struct world *w, struct owed *run, const struct attempt
 {
     const struct spec *spec = &w->specs[run->spec];
     bool at_most_once = policies_end_it(spec, run, attempt);
-    bool over = at_most_once || attempt->gone || attempt->final ||
+    bool over = at_most_once || is_monitor(w, run->task) || attempt->gone || attempt->final ||
                 attempt->outcome == ATTEMPT_REFUSED || run->attempts >= spec->max_attempts ||
                 (run->task >= 0 && !w->tasks[run->task].alive);
     if (over) {
@@ -147,10 +147,11 @@ struct owed *model_occurrence(struct world *w, run_id id, int task, wall nominal
     run->task = task;
     run->generation = known->generation;
     run->trigger = TRIGGER_SCHEDULE;
-    run->nominal = run->due_least = run->due_most = nominal;
+    run->nominal = nominal;
+    run->due_least = run->due_most = wall_plus(nominal, spec->monitor ? spec->grace_us : 0);
     for (int i = 0; i < spec->when_count; i++)
-        if (nominal.us + spec->when[i].jitter_us > run->due_most.us)
-            run->due_most = wall_plus(nominal, spec->when[i].jitter_us);
+        if (run->due_least.us + spec->when[i].jitter_us > run->due_most.us)
+            run->due_most = wall_plus(run->due_least, spec->when[i].jitter_us);
     return run;
 }
 
@@ -173,11 +174,12 @@ static void check_definition(struct world *w, const struct owed *run, const stru
 static void check_payload(struct world *w, const struct owed *run, const struct order *order)
 {
     char payload[40] = "";
+    const char *right = notice_of(w, run) ? notice_of(w, run) : payload;
     if (run->payload)
         snprintf(payload, sizeof payload, "{\"n\":%d}", run->payload);
-    if (strcmp(order->payload ? order->payload : "", payload) != 0)
-        broken(w, "P4", "run %s has the payload %s instead of %s", id_text(run->id),
-               order->payload ? order->payload : "none", payload);
+    if (strcmp(order->payload ? order->payload : "", right) != 0)
+        broken(w, "P4", "run %s has the payload %.200s instead of %.200s", id_text(run->id),
+               order->payload ? order->payload : "none", right);
 }
 
 static void check_wait(struct world *w, const struct owed *run, const struct order *order)
@@ -192,8 +194,7 @@ static void check_wait(struct world *w, const struct owed *run, const struct ord
                (long long)((run->due_most.us - run->due_least.us) / MILLISECOND));
 }
 
-// Until when something held a run back that goes to this endpoint.
-static int64_t excuse_of(const struct world *w, const struct owed *run, int endpoint)
+int64_t model_excuse(const struct world *w, const struct owed *run, int endpoint)
 {
     int64_t excuse = most_of(w->disturbed_us, run->made_us);
     excuse = most_of(excuse, policies_excuse(w, run));
@@ -232,7 +233,7 @@ static void check_time(struct world *w, const struct owed *run, const struct ord
 {
     int64_t late = wall_of(w).us - order->due_at.us;
     int endpoint = spec_of(w, order->task) >= 0 ? w->specs[spec_of(w, order->task)].endpoint : 0;
-    int64_t excuse = excuse_of(w, run, endpoint);
+    int64_t excuse = model_excuse(w, run, endpoint);
     if (-late > (endpoint < ENDPOINTS ? w->options.claim_ahead_us : 0))
         broken(w, "P2", "run %s is claimed %lld ms ahead of its time", id_text(run->id),
                (long long)(-late / MILLISECOND));
@@ -313,7 +314,7 @@ void model_mark_fed(struct world *w)
         int spec = known ? known->spec : run->spec;
         int endpoint = spec >= 0 ? w->specs[spec].endpoint : 0;
         bool explained = now.us - run->due_most.us <= model_patience(run) ||
-                         w->now_us - excuse_of(w, run, endpoint) <= model_patience(run);
+                         w->now_us - model_excuse(w, run, endpoint) <= model_patience(run);
         left[endpoint] = true;
         forgotten[endpoint] = forgotten[endpoint] || !explained;
     }
@@ -365,7 +366,7 @@ void model_recovered(struct world *w)
         learn_lost(w);
     leases_recovered(w);
     for (size_t i = 0; i < w->run_count; i++)
-        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased) {
+        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased && !w->runs[i].checked_in) {
             w->runs[i].lost++;
             next_attempt(w, &w->runs[i], &lost);
         }

@@ -13,7 +13,7 @@
 
 bool goes_to_queue(const struct world *w, int spec)
 {
-    return spec >= 0 && w->specs[spec].endpoint >= ENDPOINTS;
+    return spec >= 0 && w->specs[spec].endpoint >= ENDPOINTS && w->specs[spec].endpoint < MONITORS;
 }
 
 static int64_t least_of(int64_t a, int64_t b)
@@ -189,11 +189,11 @@ static void prolong(struct world *w, struct owed *run, int64_t extend_us)
     written(w, lease);
 }
 
-// As if it had not been handed out. A task that is gone has no use for it.
+// As if it had not been handed out. A task that is gone, or is a monitor now, has no use for it.
 static void give_back(struct world *w, struct owed *run)
 {
     lease_end(w, run);
-    if (run->task >= 0 && !w->tasks[run->task].alive) {
+    if (run->task >= 0 && (!w->tasks[run->task].alive || is_monitor(w, run->task))) {
         run->state = RUN_CANCELED;
         return;
     }

@@ -38,13 +38,16 @@ static const struct event *event_at(size_t number)
     if (number < user_event_count)
         return &user_events[number];
     number -= user_event_count;
-    return number < fault_event_count ? &fault_events[number]
-                                      : &worker_events[number - fault_event_count];
+    if (number < fault_event_count)
+        return &fault_events[number];
+    number -= fault_event_count;
+    return number < worker_event_count ? &worker_events[number]
+                                       : &job_events[number - worker_event_count];
 }
 
 static size_t event_count(void)
 {
-    return user_event_count + fault_event_count + worker_event_count;
+    return user_event_count + fault_event_count + worker_event_count + job_event_count;
 }
 
 // --- one life ---
@@ -194,6 +197,12 @@ static void print_figures(const struct figures *f, double seconds)
            (unsigned long long)f->leases, (unsigned long long)f->callbacks,
            (unsigned long long)f->words, (unsigned long long)f->expired);
     printf("history: %llu runs cleared\n", (unsigned long long)f->cleared);
+    printf("notices: %llu, which tell of %llu runs of %llu that failed or were missed and are to "
+           "be told of\n",
+           (unsigned long long)f->notices, (unsigned long long)f->told,
+           (unsigned long long)f->troubles);
+    printf("check-ins: %llu that counted, %llu runs that none came for\n",
+           (unsigned long long)f->checkins, (unsigned long long)f->unpinged);
     printf("faults:");
     for (size_t i = user_event_count; i < user_event_count + fault_event_count; i++)
         printf(" %s %llu", event_at(i)->name, (unsigned long long)f->events[i]);

@@ -156,6 +156,7 @@ void begin_pause(struct world *w, int task)
     w->tasks[task].pause = w->pause_count;
     w->pauses[w->pause_count++] = (struct pause){task, wall_of(w), WALL_NEVER};
     w->tasks[task].edits++;
+    jobs_paused(w, task);
 }
 
 static void move_between(const struct world *w, struct known *known, int spec)
@@ -171,7 +172,9 @@ static void define(struct world *w, int task, int spec)
     if (known->alive && same_definition(w, known->spec, spec))
         return;
     bool again = known->alive;
-    bool schedules = !again || strcmp(w->specs[spec].schedules, w->specs[known->spec].schedules);
+    bool kind = again && w->specs[spec].monitor != w->specs[known->spec].monitor;
+    bool schedules =
+        !again || kind || strcmp(w->specs[spec].schedules, w->specs[known->spec].schedules);
     if (known->ever && w->specs[spec].endpoint != w->specs[known->spec].endpoint)
         move_between(w, known, spec);
     known->ever = known->alive = true;
@@ -189,7 +192,7 @@ static void define(struct world *w, int task, int spec)
     known->generation++;
     end_span(w, known);
     if (again)
-        cancel_pending(w, task, true);
+        cancel_pending(w, task, !kind || !w->specs[spec].monitor);
     begin_span(w, task);
 }
 
@@ -335,7 +338,7 @@ static enum status may_create(const struct world *w, const struct creation *what
         const struct known *known = &w->tasks[what->task[i]];
         if (!known->alive)
             return STATUS_NOT_FOUND;
-        if (known->pause >= 0)
+        if (known->pause >= 0 || is_monitor(w, what->task[i]))
             return STATUS_CONFLICT;
     }
     return STATUS_OK;
@@ -458,6 +461,7 @@ static void took_retry(struct world *w, struct message *m, bool heard)
     if (expected == STATUS_OK && old->task >= 0)
         expected = !w->tasks[old->task].alive       ? STATUS_NOT_FOUND
                    : w->tasks[old->task].pause >= 0 ? STATUS_CONFLICT
+                   : is_monitor(w, old->task)       ? STATUS_CONFLICT
                                                     : STATUS_OK;
     expect(w, m, heard, expected);
     if (expected != STATUS_OK)
@@ -471,6 +475,7 @@ static void took_retry(struct world *w, struct message *m, bool heard)
     run->task = like.task;
     run->spec = like.task < 0 ? like.spec : -1;
     run->payload = like.payload;
+    run->notice = like.notice;
     run->trigger = TRIGGER_RETRY;
     run->retry_of = like.id;
     run->due_least = run->due_most = run->nominal = wall_of(w);
@@ -500,7 +505,7 @@ static void (*const took[MESSAGE_KIND_COUNT])(struct world *, struct message *, 
     [MESSAGE_CREATE_RUNS] = took_create, [MESSAGE_CANCEL_RUN] = took_cancel,
     [MESSAGE_RETRY_RUN] = took_retry,    [MESSAGE_METRICS] = took_metrics,
     [MESSAGE_REPORT] = model_report,     [MESSAGE_LEASE] = took_poll,
-    [MESSAGE_LEASE_WORD] = took_words,
+    [MESSAGE_LEASE_WORD] = took_words,   [MESSAGE_CHECKIN] = took_checkin,
 };
 
 void model_message(struct world *w, struct message *m, bool heard)

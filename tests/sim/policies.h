@@ -119,6 +119,12 @@ void policies_turn(struct world *w);            // begins: what was heard before
 // What was written in the turn that has been committed, up to its n-th order: runs that were made,
 // and runs that a policy has ended. `unsure`: its orders are not known.
 void policies_wrote(struct world *w, int orders, bool unsure);
+int task_of_row(struct world *w, int64_t row);
+// For check-ins, which make runs before anything is planned: the occurrences of a task up to now
+// are known; the run that was made for one to come, or for none.
+void written_until_now(struct world *w, int task);
+run_id written_occurrence(struct world *w, int task, wall nominal);
+run_id written_own(struct world *w, int task);
 
 // rates.c
 struct rate_log *rate_log_of(struct world *w, int task, const struct policy *policy);

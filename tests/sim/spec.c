@@ -212,7 +212,10 @@ static void make_policy(struct random *chance, struct spec *spec)
 static void write_target(const struct spec *spec, char *to, size_t size)
 {
     int queue = spec->endpoint - ENDPOINTS;
-    if (queue < 0)
+    if (spec->monitor)
+        snprintf(to, size, "\"monitor\":{\"grace\":\"PT%dS\",\"max_duration\":\"PT%dS\"}",
+                 (int)(spec->grace_us / SECOND), (int)(spec->most_us / SECOND));
+    else if (queue < 0)
         snprintf(to, size, "\"http\":{\"url\":\"http://10.0.0.%d/hook\"},%s", spec->endpoint + 1,
                  spec->callback ? "\"completion\":\"callback\"," : "");
     else
@@ -224,20 +227,23 @@ static void write_target(const struct spec *spec, char *to, size_t size)
 }
 
 // False where the definition was refused.
-static bool write_spec(struct spec *spec, const char *name)
+static bool write_spec(const struct world *w, struct spec *spec, const char *name)
 {
     static const char *const backoffs[] = {"exponential", "linear", "fixed"};
-    char schedules[1000] = "";
+    char schedules[1000] = "", retry[200] = "", notify[200];
     if (spec->when_count)
         snprintf(schedules, sizeof schedules, "\"schedule\":[%s],", spec->schedules);
     char text[2200], policy[500], target[100];
     policy_write(&spec->policy, policy, sizeof policy);
     write_target(spec, target, sizeof target);
-    snprintf(text, sizeof text,
-             "{%s%s\"retry\":{"
-             "\"max_attempts\":%d,\"backoff\":\"%s\",\"initial\":\"PT%dS\",\"max\":\"PT%dS\"}%s}",
-             schedules, target, spec->max_attempts, backoffs[spec->backoff],
-             (int)(spec->initial_us / SECOND), (int)(spec->max_us / SECOND), policy);
+    notices_write(w, &spec->notify, notify, sizeof notify);
+    if (!spec->monitor)
+        snprintf(retry, sizeof retry,
+                 "\"retry\":{"
+                 "\"max_attempts\":%d,\"backoff\":\"%s\",\"initial\":\"PT%dS\",\"max\":\"PT%dS\"}",
+                 spec->max_attempts, backoffs[spec->backoff], (int)(spec->initial_us / SECOND),
+                 (int)(spec->max_us / SECOND));
+    snprintf(text, sizeof text, "{%s%s%s%s%s}", schedules, target, retry, policy, notify);
     json_t *value;
     struct json_place place;
     struct faults faults = {0};
@@ -272,13 +278,19 @@ static void make_spec(struct world *w, struct random *chance, struct spec *spec,
         workers_draw(w, spec);
         policy_draw(w, chance, spec, task);
         workers_spare(w, spec);
+        if (task >= 0 && !(keep_schedules && !old->when_count))
+            jobs_draw(w, spec, old);
+        if (task >= 0)
+            notices_draw(w, spec, old);
     }
     if (keep_schedules) {
         memcpy(spec->when, old->when, sizeof spec->when);
         memcpy(spec->schedules, old->schedules, sizeof spec->schedules);
         spec->when_count = old->when_count;
     } else if (task >= 0) {
-        make_schedules(w, chance, spec);
+        do // a monitor says when its job runs
+            make_schedules(w, chance, spec);
+        while (spec->monitor && !spec->when_count);
     }
 }
 
@@ -290,7 +302,7 @@ int spec_new(struct world *w, struct random *chance, int task, bool edit)
     snprintf(name, sizeof name, "t%d", task);
     struct spec *spec = &w->specs[w->spec_count];
     make_spec(w, chance, spec, task, edit);
-    while (!write_spec(spec, task >= 0 ? name : NULL)) {
+    while (!write_spec(w, spec, task >= 0 ? name : NULL)) {
         spec_done(spec);
         make_spec(w, chance, spec, task, edit);
     }

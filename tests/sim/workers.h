@@ -14,7 +14,8 @@
 #include "core/task.h"
 
 #define QUEUES 2
-#define PLACES (ENDPOINTS + QUEUES) // where runs go: endpoints, then queues
+#define MONITORS (ENDPOINTS + QUEUES)
+#define PLACES (MONITORS + 1) // where runs go: endpoints, queues, and nowhere from monitors
 
 struct world;
 struct owed;

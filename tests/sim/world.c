@@ -170,11 +170,13 @@ static void start_server(struct world *w)
     w->options.wall_minus_steady_us = now.us - steady_of_server(w);
     w->options.boot = w->workers.boot;
     workers_configured(w);
+    notices_turn(w);
     if (scheduler_new(&w->options, store, now, &w->scheduler) != STATUS_OK) {
         if (!disk_failed())
             broken(w, "P18", "the scheduler does not start");
         trace(w, "the disk fails at the start");
         w->scheduler = NULL;
+        notices_wrote(w);
         w->workers.start_failed = true;
         let_server_go(w);
         w->restart_us = w->now_us + SECOND;
@@ -184,6 +186,7 @@ static void start_server(struct world *w)
     history_started(w);
     w->starts[w->start_count] = now;
     w->start_ids[w->start_count++] = begin.last_run;
+    notices_wrote(w);
     w->highest = now.us > w->highest.us ? now : w->highest;
     w->stopping = false;
     w->turn_us = w->now_us + random_below(&w->network, 5 * MILLISECOND);
@@ -248,6 +251,7 @@ static void settle(struct world *w, struct message **asked, size_t count, bool h
         model_message(w, asked[i], heard);
     if (w->stopping)
         return;
+    jobs_reap(w);
     wall now = wall_of(w);
     for (int i = 0; i < w->span_count; i++)
         if (!w->spans[i].ended && w->spans[i].until.us < now.us)
@@ -284,6 +288,7 @@ static void turn(struct world *w)
     model_mark_full(w);
     policies_turn(w);
     history_turn(w);
+    notices_turn(w);
     leases_turn(w, asked, count);
     wall now = wall_of(w);
     tell_clock(w);
@@ -309,6 +314,8 @@ static void turn(struct world *w)
         check_replies(w, asked, count, &out);
     if (!failed && counted && asked[0]->reply.status == STATUS_OK)
         audit_metrics(w, buffer_string(&asked[0]->reply.body), finals);
+    if (!failed || disk_committed())
+        notices_wrote(w);
     if (!failed || disk_committed())
         settle(w, asked, count, !failed);
     if (failed && disk_committed())
@@ -355,7 +362,7 @@ void stop_well(struct world *w, int64_t down_us)
     if (!w->store)
         return;
     for (size_t i = 0; i < w->run_count; i++)
-        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased)
+        if (w->runs[i].state == RUN_RUNNING && !w->runs[i].leased && !w->runs[i].checked_in)
             broken(w, "P18", "run %s is running after an orderly stop", id_text(w->runs[i].id));
     crash(w, down_us);
 }
@@ -408,8 +415,9 @@ static bool step(struct world *w)
     int64_t source_at = source ? source->next_us : INT64_MAX;
     int64_t dispatcher_at = dispatcher_next(w), at = world_next_turn(w);
     int64_t first = source_at < dispatcher_at ? source_at : dispatcher_at;
-    int64_t workers_at = workers_next(w);
+    int64_t workers_at = workers_next(w), jobs_at = jobs_next(w);
     first = workers_at < first ? workers_at : first;
+    first = jobs_at < first ? jobs_at : first;
     first = at < first ? at : first;
     if (first >= w->end_us)
         return false;
@@ -424,6 +432,8 @@ static bool step(struct world *w)
         dispatcher_work(w);
     else if (workers_at <= first)
         workers_work(w);
+    else if (jobs_at <= first)
+        jobs_work(w);
     else if (w->store)
         turn(w);
     else
@@ -468,6 +478,8 @@ static void choose_options(struct world *w, struct random *chance)
     policies_choose(w, chance);
     workers_choose(w);
     history_choose(w);
+    notices_choose(w);
+    jobs_choose(w);
 }
 
 static void begin(struct world *w)
@@ -482,6 +494,9 @@ static void begin(struct world *w)
     if (w->workers.on)
         add_sources(w, &w->workers.chance, worker_events, worker_event_count,
                     user_event_count + fault_event_count, 90);
+    if (w->jobs.on)
+        add_sources(w, &w->jobs.chance, job_events, job_event_count,
+                    user_event_count + fault_event_count + worker_event_count, 90);
     for (int i = 0; i < ENDPOINTS; i++)
         w->moods[i] =
             random_below(&chance, 2) ? MOOD_WELL : (enum mood)random_below(&chance, MOOD_COUNT);
@@ -555,6 +570,8 @@ static void done(struct world *w)
     map_done(&w->by_id);
     policies_done(w);
     workers_done(w);
+    notices_end(w);
+    jobs_done(w);
     history_done();
     free(w->runs);
     free(w->tries);

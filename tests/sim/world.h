@@ -7,9 +7,9 @@
  *
  * world.c turns the crank; disk.c breaks the store; receivers.c is the dispatcher and whom it
  * calls, callbacks.c what those say later; users.c, faults.c and workers.c are the tables of what
- * happens; model.c, flights.c, leases.c and history.c know what was promised; audit.c holds that
- * against what is stored. A new kind of event is a row in users.c, faults.c or workers.c, a new
- * check a row in audit.c.
+ * happens; jobs.c is what runs elsewhere and checks in; model.c, flights.c, leases.c, notices.c and
+ * history.c know what was promised; audit.c holds that against what is stored. A new kind of event
+ * is a row in users.c, faults.c, workers.c or jobs.c, a new check a row in audit.c.
  */
 #pragma once
 
@@ -38,6 +38,8 @@
 #define LINES_KEPT 60
 
 #include "sim/history.h"
+#include "sim/jobs.h"
+#include "sim/notices.h"
 #include "sim/policies.h"
 #include "sim/workers.h"
 
@@ -51,9 +53,12 @@ struct spec { // a definition
     int when_count;
     int max_attempts, backoff;
     int64_t initial_us, max_us, timeout_us;
-    int endpoint; // from ENDPOINTS on: a queue
+    int endpoint; // from ENDPOINTS on: a queue; MONITORS: none
     bool callback;
+    bool monitor;
+    int64_t grace_us, most_us; // of a monitor; most: it may run
     struct policy policy;
+    struct wish_to_know notify;
 };
 
 struct span { // one generation of a task's schedules
@@ -111,6 +116,9 @@ struct owed { // a run
     bool by_policy;   // ended by overlap or its deadline
     bool cleared;     // from the history
     bool swept;       // canceled with all that was pending: where that is much, some turns later
+    bool checked_in;  // by a job that runs elsewhere
+    wall ends_at;     // then: if it has not ended by itself
+    size_t notice;    // 1 + the place of what it tells; 0: it is none
 };
 
 struct stored { // a run's row
@@ -121,7 +129,7 @@ struct stored { // a run's row
     enum run_state state;
     enum run_trigger trigger;
     wall nominal, due, finished, deadline;
-    char reason[300];
+    char reason[480];
 };
 
 // Rows for stored_read.
@@ -182,8 +190,8 @@ struct event {
     int often; // how many times in one life, more or less
     void (*happen)(struct world *, struct random *);
 };
-extern const struct event user_events[], fault_events[], worker_events[];
-extern const size_t user_event_count, fault_event_count, worker_event_count;
+extern const struct event user_events[], fault_events[], worker_events[], job_events[];
+extern const size_t user_event_count, fault_event_count, worker_event_count, job_event_count;
 
 struct source { // an event with its own chance, so that leaving one out changes no other
     const struct event *event;
@@ -205,7 +213,7 @@ enum disk_fault {
 struct settings {
     uint64_t seed;
     int64_t steps;    // stop after so many; -1: none
-    uint64_t without; // bit n: event n is left out (users first, then faults, then workers)
+    uint64_t without; // bit n: event n is left out (users first, then faults, workers, jobs)
     bool talk;        // print the trace as it comes
     const char *folder;
 };
@@ -217,7 +225,9 @@ struct figures {
     uint64_t disk[DISK_FAULT_COUNT];
     uint64_t by_policy[RUN_STATE_COUNT];        // ended by overlap or a deadline
     uint64_t leases, callbacks, words, expired; // words that counted
-    uint64_t cleared;
+    uint64_t cleared, audited;                  // occurrences, by the auditor
+    uint64_t troubles, told, notices;           // runs that were to be told of, and those that were
+    uint64_t checkins, unpinged;                // that counted; runs that none came for
 };
 
 struct verdict_of_life {
@@ -293,6 +303,8 @@ struct world {
     struct policies policies;
     struct workers workers;
     struct history_known history;
+    struct notices notices;
+    struct jobs jobs;
 
     double jitter_low, jitter_high; // where in the allowed range waits lay
     int jitter_count;
@@ -366,6 +378,8 @@ void model_crash(struct world *w); // all that flew is lost, once the server is 
 void model_recovered(struct world *w);
 int64_t model_patience(const struct owed *run);
 int64_t model_feeding_us(const struct world *w, int endpoint);
+// Until when something held a run back that goes there, steady.
+int64_t model_excuse(const struct world *w, const struct owed *run, int endpoint);
 void model_mark_full(struct world *w);
 void model_mark_fed(struct world *w);
 bool is_pending(enum run_state state);
@@ -375,6 +389,7 @@ void audit(struct world *w, bool at_end);
 void stored_read(struct world *w, sqlite3_stmt *q, struct stored *ret);
 // One row against what is known of its run; of what is not known yet it is the first that is heard.
 struct owed *audit_run(struct world *w, const struct stored *row, bool at_end);
+int spec_by_text(const struct world *w, const char *definition); // -1: none
 void audit_count_finals(struct world *w, int64_t counts[RUN_STATE_COUNT]);
 // The figures the server shows, against what is stored.
 void audit_metrics(struct world *w, const char *text, const int64_t finals[RUN_STATE_COUNT]);

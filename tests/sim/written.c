@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/target.h"
 #include "sim/world.h"
 #include "store/verbs.h"
 
@@ -19,8 +20,10 @@ static struct {
         run_id run;
         int starts; // so many runs had been started in the turn
         bool made, started;
+        bool own;             // for no occurrence: somebody has checked in
+        bool known;           // a check-in has told of it
         enum run_state state; // it was ended as
-        char reason[240];
+        char reason[480];
         // made:
         int64_t row;
         int generation, priority;
@@ -51,10 +54,12 @@ static void note_end(run_id run, enum run_state state, const char *reason)
 static enum status hear_add(struct store *s, const struct run *run)
 {
     enum status status = heard.before.add_run(s, run);
-    if (status != STATUS_OK || !run->generation || run->state != RUN_SCHEDULED)
+    bool own = run->trigger == TRIGGER_API && run->due_at.us > run->scheduled_for.us;
+    if (status != STATUS_OK || (!run->generation && !own) || run->state != RUN_SCHEDULED)
         return status;
     struct told *told = note();
     told->made = true;
+    told->own = own;
     told->run = run->id;
     told->row = run->task;
     told->generation = run->generation;
@@ -69,8 +74,8 @@ static enum status hear_add(struct store *s, const struct run *run)
 static enum status hear_start(struct store *s, run_id id, wall at, int64_t revision, uint64_t lane)
 {
     enum status status = heard.before.start_run(s, id, at, revision, lane);
-    if (status != STATUS_OK)
-        return status;
+    if (status != STATUS_OK || lane == target_lane(&(struct target){.kind = TARGET_MONITOR}))
+        return status; // no order will leave of what a check-in starts
     struct told *told = note();
     told->run = id;
     told->started = true;
@@ -128,7 +133,7 @@ static void check_deadline_made(struct world *w, const struct told *told, int ta
                (long long)(us / MILLISECOND));
 }
 
-static int task_of_row(struct world *w, int64_t row)
+int task_of_row(struct world *w, int64_t row)
 {
     for (int task = 0; task < TASKS; task++)
         if (w->policies.rows[task] == row)
@@ -143,6 +148,10 @@ static int task_of_row(struct world *w, int64_t row)
 static void was_made(struct world *w, const struct told *told)
 {
     int task = task_of_row(w, told->row);
+    if (told->known)
+        return;
+    if (told->own)
+        broken(w, "P3", "run %s is made for nobody who checked in", id_text(told->run));
     if (told->generation != w->tasks[task].generation)
         broken(w, "P5", "run %s is made for generation %d of t%d, and it is %d", id_text(told->run),
                told->generation, task, w->tasks[task].generation);
@@ -158,6 +167,51 @@ static void was_made(struct world *w, const struct told *told)
         trace(w, "%s of t%d catches up", id_text(run->id), task);
     if (run->trigger == TRIGGER_CATCH_UP)
         expect_catch_up(w, w->now_us);
+    if (is_monitor(w, task))
+        jobs_expected(w, run);
+}
+
+// The first that was made of a task in this turn and is not known yet.
+static struct told *find_made(struct world *w, int task, bool own, wall least, wall most)
+{
+    for (size_t i = 0; i < heard.count; i++) {
+        struct told *told = &heard.told[i];
+        if (told->made && !told->known && told->own == own && told->nominal.us >= least.us &&
+            told->nominal.us <= most.us && task_of_row(w, told->row) == task &&
+            (own || told->generation == w->tasks[task].generation))
+            return told;
+    }
+    return NULL;
+}
+
+void written_until_now(struct world *w, int task)
+{
+    struct told *told;
+    while (is_monitor(w, task) &&
+           (told = find_made(w, task, false, (wall){INT64_MIN}, wall_of(w)))) {
+        was_made(w, told);
+        told->known = true;
+    }
+}
+
+static run_id written_as(struct world *w, int task, bool own, wall nominal)
+{
+    struct told *told = find_made(w, task, own, nominal, nominal);
+    if (!told)
+        broken(w, "monitor", "a check-in of t%d makes no run %s", task,
+               own ? "of its own" : "of the occurrence to come");
+    told->known = true;
+    return told->run;
+}
+
+run_id written_occurrence(struct world *w, int task, wall nominal)
+{
+    return written_as(w, task, false, nominal);
+}
+
+run_id written_own(struct world *w, int task)
+{
+    return written_as(w, task, true, wall_of(w));
 }
 
 static void was_missed(struct world *w, const struct owed *run)
@@ -237,7 +291,10 @@ static void was_ended(struct world *w, const struct told *told)
         broken(w, "P3", "run %s has ended, and is of nothing that is known", id_text(told->run));
     if (run->state == told->state)
         return; // as the model has found by itself
-    if (told->state == RUN_MISSED)
+    bool waited = run->deadline.us == WALL_NEVER.us && is_monitor(w, run->task);
+    if (told->state == RUN_MISSED && waited)
+        job_missed(w, run, told->reason);
+    else if (told->state == RUN_MISSED)
         was_missed(w, run);
     else if (told->state == RUN_SKIPPED)
         was_skipped(w, run, told);

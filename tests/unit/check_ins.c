@@ -146,6 +146,19 @@ TEST(a_check_in_a_little_early_is_that_of_the_occurrence_to_come)
     end_world();
 }
 
+TEST(what_was_checked_in_early_is_not_expected_again_when_history_has_cleared_it)
+{
+    begin_world();
+    put("m", MONITOR);
+    pass(HOUR - 30 * SECOND);
+    check_in("m", CHECKIN_SUCCESS);
+    damage("DELETE FROM runs");
+    pass(30 * MINUTE);
+    CHECK_INT(0, count(RUN_SCHEDULED));
+    CHECK_INT(0, count(RUN_MISSED));
+    end_world();
+}
+
 TEST(a_check_in_is_early_by_a_minute_the_grace_or_half_a_period_at_most)
 {
     static const struct {
@@ -173,6 +186,68 @@ TEST(a_check_in_is_early_by_a_minute_the_grace_or_half_a_period_at_most)
         end_world();
     }
     test_row = "";
+}
+
+TEST(a_start_a_moment_before_the_end_of_the_grace_has_its_time)
+{
+    begin_world();
+    put("m", MONITOR);
+    pass(HOUR + 5 * MINUTE - 10 * MILLISECOND); // the end is claimed a little ahead
+    run_id run = check_in("m", CHECKIN_START);
+    pass(MINUTE);
+    CHECK_INT(RUN_RUNNING, state_of(run));
+    CHECK_INT(run.value, check_in("m", CHECKIN_SUCCESS).value);
+    CHECK_INT(RUN_SUCCEEDED, state_of(run));
+    end_world();
+}
+
+TEST(a_check_in_before_its_turn_has_planned_is_that_of_the_occurrence)
+{
+    static const struct {
+        const char *json;
+        int64_t alive_us, stopped_us, still_us; // up to just after the occurrence
+        enum run_trigger trigger;
+        int64_t missed; // those before it
+    } rows[] = {
+        {MONITOR, HOUR - SECOND, 0, SECOND + 1, TRIGGER_SCHEDULE, 0},
+        {MONITOR, HOUR - SECOND, 0, MINUTE, TRIGGER_CATCH_UP, 0},
+        {MONITOR, 30 * MINUTE, 33 * MINUTE, 0, TRIGGER_CATCH_UP, 0},
+        {"{\"schedule\":{\"every\":\"1m\"},\"monitor\":{}}", SECOND, 300 * MINUTE, 0,
+         TRIGGER_CATCH_UP, 299},
+        {"{\"schedule\":[{\"every\":\"1h\"},{\"every\":\"59m59s\"}],\"monitor\":{}}", 30 * MINUTE,
+         31 * MINUTE, 0, TRIGGER_CATCH_UP, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        test_row = rows[i].json;
+        begin_world();
+        put("m", rows[i].json);
+        pass(rows[i].alive_us);
+        if (rows[i].stopped_us)
+            outage(rows[i].stopped_us);
+        now = wall_plus(now, rows[i].still_us);
+        struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
+        CHECK_INT(rows[i].trigger, run.trigger);
+        CHECK_INT(RUN_SUCCEEDED, run.state);
+        run_done(&run);
+        settle();
+        CHECK_INT(rows[i].missed, count(RUN_MISSED));
+        CHECK_INT(0, count(RUN_SCHEDULED));
+        CHECK_INT(1, count(RUN_SUCCEEDED));
+        end_world();
+    }
+    test_row = "";
+}
+
+TEST(after_the_clock_was_set_back_a_check_in_is_of_no_occurrence_from_before_the_task)
+{
+    begin_world();
+    now = wall_plus(now, HOUR + MINUTE);
+    put("m", MONITOR);
+    now = wall_plus(now, -MINUTE - SECOND);
+    struct run run = find_run(check_in("m", CHECKIN_SUCCESS));
+    CHECK_INT(TRIGGER_API, run.trigger);
+    run_done(&run);
+    end_world();
 }
 
 TEST(a_check_in_that_nobody_expects_is_a_run_of_its_own)
@@ -251,6 +326,39 @@ TEST(a_monitor_that_becomes_another_task_starts_nothing_that_was_waited_for)
     pass(10 * MINUTE);
     CHECK_INT(0, order_count);
     CHECK_INT(1, count(RUN_CANCELED));
+    end_world();
+}
+
+TEST(what_waits_of_a_task_that_becomes_a_monitor_is_canceled)
+{
+    begin_world();
+    put_webhook("m", "");
+    run_id waits = ask("m", NULL, WALL_NONE), later = ask("m", NULL, wall_plus(now, HOUR));
+    report(ATTEMPT_FAILED);
+    CHECK_INT(RUN_WAITING, state_of(waits));
+    put("m", MONITOR);
+    CHECK_INT(RUN_CANCELED, state_of(waits));
+    CHECK_INT(RUN_CANCELED, state_of(later));
+    CHECK(has_reason(later, "became a monitor"));
+    pass(DAY);
+    CHECK_INT(0, order_count);
+    end_world();
+}
+
+TEST(an_attempt_of_a_task_that_becomes_a_monitor_is_its_last_and_takes_no_check_in)
+{
+    begin_world();
+    put_webhook("m", "");
+    run_id run = ask("m", NULL, WALL_NONE);
+    put("m", MONITOR);
+    CHECK(check_in("m", CHECKIN_SUCCESS).value != run.value);
+    struct message *m = checkin_message("m", CHECKIN_SUCCESS);
+    m->run = run;
+    CHECK_INT(STATUS_CONFLICT, refused_check_in(m));
+    CHECK_INT(RUN_RUNNING, state_of(run));
+    report(ATTEMPT_FAILED);
+    CHECK_INT(RUN_FAILED, state_of(run));
+    CHECK(has_reason(run, "became a monitor"));
     end_world();
 }
 

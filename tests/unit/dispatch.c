@@ -135,6 +135,67 @@ TEST(a_stop_reports_everything_as_canceled)
     end_with_endpoint();
 }
 
+static void begin_with_hands(int hands, const char *answer)
+{
+    begin_with(answer);
+    dispatcher_stop(dispatcher);
+    options.hands = hands;
+    start();
+}
+
+TEST(several_hands_report_each_attempt_once)
+{
+    begin_with_hands(3, OK_200);
+    int64_t first = 0;
+    bool seen[60] = {0};
+    for (int i = 0; i < 60; i++) {
+        run_id run = post(order_for(&task, wall_now()));
+        first = i == 0 ? run.value : first;
+    }
+    for (int i = 0; i < 60; i++) {
+        struct message *report = next_report();
+        CHECK_OUTCOME(ATTEMPT_SUCCEEDED, report);
+        int64_t place = report->attempt.run.value - first;
+        CHECK(place >= 0 && place < 60 && !seen[place]);
+        seen[place] = true;
+        message_free(report);
+    }
+    end_with_endpoint();
+}
+
+TEST(an_abort_finds_the_hand_that_has_the_run)
+{
+    begin_with_hands(3, NULL);
+    for (int i = 0; i < 20; i++) {
+        struct order *order = order_for(&task, wall_plus(wall_now(), HOUR));
+        run_id run = post(order);
+        post_abort(run);
+        struct message *report = next_report();
+        CHECK_OUTCOME(ATTEMPT_CANCELED, report);
+        CHECK_INT(run.value, report->attempt.run.value);
+        message_free(report);
+    }
+    end_with_endpoint();
+}
+
+TEST(several_hands_are_drained_once_and_after_their_reports)
+{
+    begin_with_hands(3, NULL);
+    for (int i = 0; i < 20; i++)
+        post(order_for(&task, wall_now()));
+    post_drain(50 * MILLISECOND);
+    for (int i = 0; i < 20; i++) {
+        struct message *report = next_report();
+        CHECK_OUTCOME(ATTEMPT_CANCELED, report);
+        message_free(report);
+    }
+    struct message *report = next_report();
+    CHECK_INT(MESSAGE_DRAINED, report->kind);
+    message_free(report);
+    CHECK(!next_report_within(30));
+    end_with_endpoint();
+}
+
 TEST(a_slow_endpoint_does_not_hold_another)
 {
     struct endpoint slow;

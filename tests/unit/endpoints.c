@@ -97,6 +97,19 @@ TEST(only_what_says_that_the_endpoint_is_in_trouble_counts)
     }
 }
 
+TEST(an_endpoint_that_explains_its_failures_is_well)
+{
+    begin();
+    put("job", "{\"retry\":{\"max_attempts\":3}," HOOK "}");
+    for (int n = 0; n < 4; n++) {
+        ask_many("job", 1);
+        run_id run = report_explained(0, 500, n % 2 == 1);
+        CHECK_INT(n % 2 ? RUN_FAILED : RUN_WAITING, state_of(run));
+    }
+    CHECK_INT(0, scheduler->endpoints.open);
+    end_world();
+}
+
 TEST(a_success_in_between_begins_the_count_anew)
 {
     begin();

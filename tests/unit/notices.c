@@ -1,5 +1,6 @@
 // Who is told when a task fails, is missed or recovers, and how rarely.
 #include "letters.h"
+#include "scheduler/reasons.h"
 
 TEST(the_first_failure_is_told_at_once_with_its_reason_and_owner)
 {
@@ -483,6 +484,65 @@ TEST(a_task_that_is_deleted_before_its_webhook_is_told_is_left_out)
     end_world();
 }
 
+TEST(what_failed_is_told_though_its_task_names_another_webhook_since)
+{
+    begin_world();
+    put_tasks(0, 2);
+    run_tasks(0, 1, ATTEMPT_FAILED);
+    check_told("task.failing", "t000");
+    run_tasks(1, 2, ATTEMPT_FAILED); // waits for the webhook
+    put("t001", "{" ONCE ",\"notify\":{\"url\":\"http://127.0.0.3:9/alerts/others\"}}");
+    pass(15 * MINUTE);
+    json_t *body = take_notice(ATTEMPT_SUCCEEDED);
+    check_text(body, "task", "t001");
+    CHECK_INT(1, number(body, "count"));
+    json_decref(body);
+    run_tasks(1, 2, ATTEMPT_SUCCEEDED);
+    check_told("task.recovered", "t001");
+    pass(DAY);
+    CHECK_INT(0, notice_count);
+    end_world();
+}
+
+TEST(who_was_deleted_or_told_nobody_meanwhile_has_nothing_to_recover_from)
+{
+    for (int deleted = 0; deleted <= 1; deleted++) {
+        begin_world();
+        put_tasks(0, 1);
+        run_tasks(0, 1, ATTEMPT_FAILED);
+        check_told("task.failing", "t000");
+        run_tasks(0, 1, ATTEMPT_FAILED); // counted
+        if (deleted)
+            tell(MESSAGE_DELETE_TASK, "t000");
+        else
+            put("t000", "{" ONCE "}");
+        put_tasks(0, 1);
+        run_tasks(0, 1, ATTEMPT_SUCCEEDED);
+        pass(DAY);
+        CHECK_INT(0, notice_count);
+        end_world();
+    }
+}
+
+TEST(what_comes_back_to_a_webhook_is_in_its_next_notice_once)
+{
+    begin_world();
+    put_tasks(0, 3);
+    run_tasks(0, 1, ATTEMPT_FAILED);
+    check_told("task.failing", "t000");
+    run_tasks(1, 3, ATTEMPT_FAILED); // wait for the webhook
+    put("t001", "{" ONCE ",\"notify\":{\"url\":\"http://127.0.0.3:9/alerts/others\"}}");
+    put_tasks(1, 2);
+    pass(10 * MINUTE);
+    run_tasks(1, 2, ATTEMPT_FAILED);
+    pass(5 * MINUTE);
+    json_t *body = take_group("tasks.failing", 2, 3);
+    json_decref(body);
+    pass(10 * MINUTE);
+    CHECK_INT(0, notice_count);
+    end_world();
+}
+
 static void ask_tasks(int many)
 {
     for (int i = 0; i < many;) {
@@ -569,6 +629,29 @@ TEST(whatever_fails_and_recovers_a_webhook_hears_of_all_and_twice_in_a_cool_down
         CHECK_INT(failed, heard.runs);
         CHECK(heard.posts > 10);
         end_world();
+    }
+}
+
+TEST(a_long_reason_is_the_same_one_after_a_restart)
+{
+    char reason[401];
+    for (size_t shift = 0; shift < 2; shift++) {
+        for (size_t i = shift; i + 2 < sizeof reason; i += 2)
+            memcpy(reason + i, "\u00FC", 3);
+        memcpy(reason, "x", shift);
+        struct reasons reasons = {0}, read = {0};
+        struct buffer text;
+        buffer_init(&text, 10000);
+        reasons_count(&reasons, reason, 1);
+        struct writer w = writer_on(&text);
+        reasons_write(&w, &reasons);
+        reasons_read(&read, buffer_string(&text));
+        reasons_count(&read, reason, 1);
+        CHECK_INT(1, read.count);
+        CHECK_INT(2, read.list[0].count);
+        reasons_done(&reasons);
+        reasons_done(&read);
+        buffer_done(&text);
     }
 }
 

@@ -76,6 +76,27 @@ TEST(a_failed_attempt_is_tried_again_until_the_last)
     }
 }
 
+TEST(a_long_reason_ends_with_a_whole_character)
+{
+    struct random chance;
+    random_seed(&chance, 7);
+    char error[601];
+    for (size_t i = 0; i < 600; i += 3)
+        memcpy(error + i, "\u20AC", 4);
+    for (size_t skip = 0; skip < 3; skip++) {
+        struct attempt attempt;
+        attempt_init(&attempt);
+        attempt.outcome = ATTEMPT_FAILED;
+        attempt.final = true;
+        attempt.error = error + 3 - skip;
+        memcpy(attempt.error, "xx", skip);
+        struct verdict verdict = run_after_attempt(&three, &attempt, now, &chance);
+        size_t size = strlen(verdict.reason);
+        CHECK(size >= sizeof verdict.reason - 3 && size < sizeof verdict.reason);
+        CHECK_TEXT("\u20AC", verdict.reason + size - 3);
+    }
+}
+
 TEST(what_an_attempt_came_to_decides)
 {
     static const struct row {

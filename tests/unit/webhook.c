@@ -209,6 +209,136 @@ TEST(a_one_off_has_no_task_header)
     end_with_endpoint();
 }
 
+TEST(an_endpoint_may_say_whether_to_try_again)
+{
+    static const struct {
+        const char *answer;
+        bool final, explained;
+    } rows[] = {
+        {"HTTP/1.1 422 x\r\nPunctual-Outcome: failed\r\nContent-Length: 0\r\n\r\n", true, true},
+        {"HTTP/1.1 500 x\r\npunctual-outcome: Failed \r\nContent-Length: 0\r\n\r\n", true, true},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome: retry\r\nContent-Length: 0\r\n\r\n", false, true},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome: failure\r\nContent-Length: 0\r\n\r\n", false, false},
+        {"HTTP/1.1 500 x\r\nPunctual-Outcome:\r\nContent-Length: 0\r\n\r\n", false, false},
+        {"HTTP/1.1 103 x\r\nPunctual-Outcome: failed\r\n\r\nHTTP/1.1 500 x\r\nContent-Length: "
+         "0\r\n\r\n",
+         false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        test_row = rows[i].answer;
+        begin_with(rows[i].answer);
+        struct message *report = attempt(&task);
+        CHECK_OUTCOME(ATTEMPT_FAILED, report);
+        CHECK_INT(rows[i].final, report->attempt.final);
+        CHECK_INT(rows[i].explained, report->attempt.explained);
+        message_free(report);
+        end_with_endpoint();
+    }
+}
+
+// What an attempt's error says of an answer of 422 with this body, and what was expected of it.
+static void check_words(const char *words, const char *outcome, const char *body)
+{
+    size_t size = strlen(body) + 200;
+    char *answer = memory_new(size);
+    snprintf(answer, size, "HTTP/1.1 422 x\r\n%sContent-Length: %zu\r\n\r\n%s", outcome,
+             strlen(body), body);
+    begin_with(answer);
+    struct message *report = attempt(&task);
+    CHECK_OUTCOME(ATTEMPT_FAILED, report);
+    CHECK_TEXT(words, report->attempt.error);
+    CHECK_INT(strlen(body) < 4096 ? strlen(body) : 4096, report->attempt.response_size);
+    message_free(report);
+    end_with_endpoint();
+    free(answer);
+}
+
+#define FAILED "Punctual-Outcome: failed\r\n"
+#define RETRY "Punctual-Outcome: retry\r\n"
+#define ANSWERED "answered 422 Unprocessable Content"
+#define AS_EVER ANSWERED "; expected 200 to 299"
+
+TEST(a_failure_that_is_explained_is_told_in_the_words_of_the_endpoint)
+{
+    static const struct {
+        const char *outcome, *body, *words;
+    } rows[] = {
+        {FAILED, "{\"detail\":\"there is no such customer\"}",
+         ANSWERED ": there is no such customer"},
+        {RETRY, "{\"status\":422,\"detail\":\"it is closed \\u00FCber Mittag\"}\n",
+         ANSWERED ": it is closed \u00FCber Mittag"},
+        {"", "{\"detail\":\"there is no such customer\"}", AS_EVER},
+        {"Punctual-Outcome: lost\r\n", "{\"detail\":\"gone\"}", AS_EVER},
+        {FAILED, "{\"title\":\"Failed for good\"}", AS_EVER},
+        {FAILED, "{\"detail\":17}", AS_EVER},
+        {FAILED, "{\"detail\":null}", AS_EVER},
+        {FAILED, "{\"detail\":[\"no\"]}", AS_EVER},
+        {FAILED, "{\"detail\":\"\"}", AS_EVER},
+        {FAILED, "{\"detail\":\" \\n\\u0007\"}", AS_EVER},
+        {FAILED, "[\"detail\"]", AS_EVER},
+        {FAILED, "\"detail\"", AS_EVER},
+        {FAILED, "{\"detail\":\"half", AS_EVER},
+        {FAILED, "{\"detail\":\"not \xFF UTF-8\"}", AS_EVER},
+        {FAILED, "no such customer", AS_EVER},
+        {FAILED, "", AS_EVER},
+        {FAILED, "{\"detail\":\"\\u001B[31mred\\r\\n\\t and\\u007F\\u0085blue\\u001b\"}",
+         ANSWERED ": [31mred and blue"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        test_row = rows[i].body;
+        check_words(rows[i].words, rows[i].outcome, rows[i].body);
+    }
+}
+
+// A problem document whose detail is `before`, then `fill` so many times, then `after`.
+static char *long_detail(const char *before, const char *fill, size_t times, const char *after)
+{
+    struct buffer body;
+    buffer_init(&body, 1 << 20);
+    buffer_format(&body, "{\"detail\":\"%s", before);
+    for (size_t i = 0; i < times; i++)
+        buffer_text(&body, fill);
+    buffer_format(&body, "%s\"}", after);
+    return buffer_take(&body, NULL);
+}
+
+TEST(long_words_of_an_endpoint_are_cut_behind_a_whole_character)
+{
+    static const struct {
+        const char *before, *fill;
+        size_t times;
+        const char *after, *end; // of what is told
+        size_t size;
+    } rows[] = {
+        {"", "x", 300, "", "xxx", 300},
+        {"", "x", 301, "", "xxx...", 303},
+        {"", "x", 298, "\u20AC", "xxx...", 301}, // three bytes
+        {"", "x", 297, "\u20AC", "x\u20AC", 300},
+        {"x", "\u00FC", 200, "", "\u00FC...", 302},
+        {"", "x", 299, " end", "xxx...", 302},
+        {"", "x", 5000, "", "xxx...", 303}, // longer than what is recorded
+        {"", "x", 60000, "", "xxx...", 303},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *body = long_detail(rows[i].before, rows[i].fill, rows[i].times, rows[i].after);
+        char *said = body + strlen("{\"detail\":\""), words[500];
+        bool cut = rows[i].size > 300;
+        int kept = (int)rows[i].size - (cut ? 3 : 0);
+        snprintf(words, sizeof words, ANSWERED ": %.*s%s", kept, said, cut ? "..." : "");
+        size_t end = strlen(words) - strlen(rows[i].end);
+        CHECK_TEXT(rows[i].end, words + end);
+        check_words(words, FAILED, body);
+        free(body);
+    }
+}
+
+TEST(of_a_body_that_is_too_long_nothing_is_told)
+{
+    char *body = long_detail("", "x", 70000, "");
+    check_words(AS_EVER, FAILED, body);
+    free(body);
+}
+
 TEST(an_answer_that_misses_what_is_expected_has_failed)
 {
     static const struct {

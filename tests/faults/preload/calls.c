@@ -18,11 +18,11 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -160,12 +160,31 @@ FCNTL(fcntl64)
 STAND_IN(pid_t, fork, (void), ())
 STAND_IN(pid_t, setsid, (void), ())
 STAND_IN(int, chdir, (const char *path), (path))
-STAND_IN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags))
 STAND_IN(pid_t, waitpid, (pid_t pid, int *how, int flags), (pid, how, flags))
 STAND_IN(int, waitid, (idtype_t kind, id_t id, siginfo_t *info, int flags), (kind, id, info, flags))
 STAND_IN(int, execvpe, (const char *file, char *const argv[], char *const environment[]),
          (file, argv, environment))
 STAND_IN(int, kill, (pid_t pid, int number), (pid, number))
+
+// pidfd_open is called by its number: older versions of libc have no name for it. Others pass.
+long syscall(long number, ...)
+{
+    static long (*_Atomic real)(long, ...);
+    int error;
+    long words[6];
+    va_list arguments;
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        words[i] = va_arg(arguments, long);
+    va_end(arguments);
+    if (number == SYS_pidfd_open && strike("pidfd_open", 0, &error)) {
+        errno = error;
+        return -1;
+    }
+    if (!real)
+        real = REAL(long (*)(long, ...), "syscall");
+    return real(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+}
 
 // A function cannot come back twice on its caller's stack, so what starts is a fork: the child only
 // makes system calls, and cannot tell.

@@ -1,0 +1,1 @@
+"""A small shop: orders come in, invoices go out every night."""
