@@ -112,8 +112,12 @@ static bool changes_schedules(const struct life *life, size_t i)
     const struct span *span = &life->spans[i];
     if (i == 0 || !span[-1].exists || !span->exists)
         return true;
-    return span[-1].task && span->task && span[-1].task != span->task &&
-           !task_same_schedules(span[-1].task, span->task);
+    const struct task *before = span[-1].task, *after = span->task;
+    if (!before || !after || before == after)
+        return false;
+    // Becoming a monitor, or another task again, is an edit of the schedules, too.
+    return (before->target.kind == TARGET_MONITOR) != (after->target.kind == TARGET_MONITOR) ||
+           !task_same_schedules(before, after);
 }
 
 // Whether the instant is so close to an edit of the schedules that it cannot be judged.
@@ -223,7 +227,9 @@ static void check_recorded(struct audit *a, const struct life *life, const struc
     struct difference doubled = difference_at(a, DIFFERENCE_DOUBLE, r->run, r->nominal);
     struct difference paused = difference_at(a, DIFFERENCE_WHILE_PAUSED, r->run, r->nominal);
     char other[RUN_ID_TEXT];
-    if (before && before->nominal.us == r->nominal.us) {
+    bool again = before && before->nominal.us == r->nominal.us;
+    // Close to an edit each generation of the schedules may have recorded it.
+    if (again && (before->generation == r->generation || !is_near_edit(life, r->nominal))) {
         run_id_format(before->run, other);
         audit_found(a, &doubled, "the occurrence has a run already: %s", other);
     }

@@ -326,8 +326,12 @@ static void was_removed(struct world *w, struct told_task *t)
 
 static void has_moved(struct told_task *t)
 {
-    for (size_t i = 0; i < t->count; i++)
-        t->troubles[i].moved = true;
+    for (size_t i = 0; i < t->count; i++) {
+        struct trouble *trouble = &t->troubles[i];
+        trouble->moved = true;
+        trouble->most_us = t->most_us > trouble->most_us ? t->most_us : trouble->most_us;
+    }
+    t->moved = true;
     // What has joined the other webhook's next notice is told there.
     if (t->count || (t->well && t->believed == FAILING))
         t->believed = PERHAPS_FAILING;
@@ -569,11 +573,22 @@ static void check_standing(struct world *w, const struct entry *entry)
         broken(w, NAME, "t%d is told of, and nothing has happened to it", entry->task);
 }
 
+// What a task told before it told another webhook, also where it has come back since.
+static bool is_of_before(struct world *w, const struct entry *entry)
+{
+    const struct told_task *t = task_in(w, entry);
+    run_id first = run_in(entry->said, "first_run");
+    for (size_t i = 0; i < t->count; i++)
+        if (t->troubles[i].run.value == first.value)
+            return t->troubles[i].moved;
+    return t->moved && !first.value;
+}
+
 // A task that has told another webhook since is told of by what was known then.
 static void take_entry(struct world *w, const struct notice_read *notice, const struct entry *entry)
 {
     struct told_task *t = task_in(w, entry);
-    bool here = still_tells(w, entry, notice->webhook);
+    bool here = still_tells(w, entry, notice->webhook) && !is_of_before(w, entry);
     if (!wish_of(w, t))
         broken(w, NAME, "t%d is told of, and %s", entry->task,
                t->alive ? "wants nobody told" : "is deleted");
@@ -585,7 +600,7 @@ static void take_entry(struct world *w, const struct notice_read *notice, const 
         return;
     }
     t->believed = entry->well ? NOT_FAILING : FAILING;
-    t->unsure = false;
+    t->unsure = t->moved = false;
     t->well = entry->well;
     t->rested_from = notice->now;
     t->least_us = t->most_us = wish_of(w, t)->cooldown_us;
@@ -730,12 +745,13 @@ static void check_told(struct world *w)
                    i);
         if (recovery_due(w, t).us <= now.us)
             broken(w, NAME, "t%d has recovered, and nobody is told", i);
-        for (size_t n = 0; n < t->count; n++)
-            if (!t->troubles[n].may_be_forgotten &&
-                t->troubles[n].since.us + 2 * t->most_us < now.us)
-                broken(w, NAME, "%s of t%d is told to nobody for %lld s",
-                       id_text(t->troubles[n].run), i,
-                       (long long)((now.us - t->troubles[n].since.us) / SECOND));
+        for (size_t n = 0; n < t->count; n++) {
+            const struct trouble *trouble = &t->troubles[n];
+            int64_t most_us = trouble->most_us > t->most_us ? trouble->most_us : t->most_us;
+            if (!trouble->may_be_forgotten && trouble->since.us + 2 * most_us < now.us)
+                broken(w, NAME, "%s of t%d is told to nobody for %lld s", id_text(trouble->run), i,
+                       (long long)((now.us - trouble->since.us) / SECOND));
+        }
     }
 }
 

@@ -38,6 +38,7 @@ struct trouble { // a run that failed for good or was missed, and is in no notic
     wall since;
     bool may_be_forgotten; // its task was deleted meanwhile, or told nobody
     bool moved;            // its task tells another webhook since
+    int64_t most_us;       // moved: the longest cool-down before that
 };
 
 struct told_task { // what is to be told of a task
@@ -50,6 +51,7 @@ struct told_task { // what is to be told of a task
     int success_start; // that was heard by this start of the server
     wall well_since;
     enum { NOT_FAILING, FAILING, PERHAPS_FAILING } believed; // by its webhook
+    bool moved;                // it may be in the next notice of a webhook that it told before
     wall rested_from;          // it was told of, or edited; WALL_NONE: never
     int64_t least_us, most_us; // its cool-downs since
 };

@@ -130,6 +130,19 @@ TEST(a_job_that_runs_elsewhere_may_have_started_in_a_pause)
     end_world();
 }
 
+TEST(what_an_edit_at_that_very_moment_records_once_more_is_no_difference)
+{
+    begin_world();
+    put("m", "{\"schedule\":{\"every\":\"1h\"},\"monitor\":{}}");
+    pass(HOUR - 10 * MILLISECOND); // it is recorded a little ahead
+    put("m", "{\"schedule\":{\"every\":\"30m\"},\"monitor\":{}}");
+    pass(MINUTE);
+    CHECK_INT(1, count(RUN_CANCELED));
+    CHECK_INT(1, count(RUN_SCHEDULED));
+    check_audit(NULL, 0);
+    end_world();
+}
+
 TEST(what_is_still_to_be_recorded_is_pending_and_no_difference)
 {
     begin_world();
