@@ -17,7 +17,7 @@ from support.server import Factory, Server
 from support.waiting import instant, wait_for
 from support.words import create_run, get_run, http_task, quick_retry, wait_final
 
-TIMEOUT_S = {False: 1, True: 3}  # with TLS: a handshake under sanitizers on a busy machine takes its time
+TIMEOUT_S = {False: 1, True: 6}  # with TLS: a handshake under sanitizers on a busy machine takes its time
 AT_ONCE = 4
 GROWTH_MB = 96  # of the whole table together; the sanitizer keeps a little of what was freed
 PLAIN = plain_kinds()
