@@ -13,6 +13,8 @@
 // ahead goes out whatever the edit says.
 #define BEFORE_EDIT_US SECOND
 #define AFTER_EDIT_US SECOND
+// Jobs that run elsewhere may check in so much before their time, and an edit may follow.
+#define EARLY_MOST_US MINUTE
 // An attempt that was claimed before a pause may start a moment after it.
 #define AFTER_PAUSE_US SECOND
 
@@ -70,7 +72,7 @@ static enum status read_definitions(struct audit *a, wall from, struct life *lif
     for (size_t i = 0; i < life->count; i++) {
         struct span *span = &life->spans[i], *before = i ? span - 1 : NULL;
         bool matters = span->exists && span->from.us < a->options.to.us + BEFORE_EDIT_US &&
-                       (span->to.us == WALL_NEVER.us || span->to.us > from.us - BEFORE_EDIT_US);
+                       (span->to.us == WALL_NEVER.us || span->to.us > from.us - EARLY_MOST_US);
         if (!matters)
             continue;
         if (before && before->task && before->revision == span->revision) {
@@ -120,12 +122,13 @@ static bool changes_schedules(const struct life *life, size_t i)
            !task_same_schedules(before, after);
 }
 
-// Whether the instant is so close to an edit of the schedules that it cannot be judged.
-static bool is_near_edit(const struct life *life, wall t)
+// Whether the instant is so close to an edit of the schedules that it cannot be judged. What is
+// due may have been recorded so much ahead of it, before the edit.
+static bool is_near_edit(const struct life *life, wall t, int64_t ahead_us)
 {
     for (size_t i = 0; i < life->count; i++) {
         int64_t since = t.us - life->spans[i].from.us;
-        if (since >= -BEFORE_EDIT_US && since <= AFTER_EDIT_US && changes_schedules(life, i))
+        if (since >= -BEFORE_EDIT_US && since <= ahead_us && changes_schedules(life, i))
             return true;
     }
     return false;
@@ -140,12 +143,12 @@ static bool has_occurrence(const struct task *task, wall t)
 }
 
 // Whether some definition in force about then knows the instant.
-static bool is_known(const struct life *life, wall t)
+static bool is_known(const struct life *life, wall t, int64_t ahead_us)
 {
     for (size_t i = 0; i < life->count; i++) {
         const struct span *span = &life->spans[i];
         if (span->task && t.us > span->from.us - BEFORE_EDIT_US &&
-            (span->to.us == WALL_NEVER.us || t.us <= span->to.us + AFTER_EDIT_US) &&
+            (span->to.us == WALL_NEVER.us || t.us <= span->to.us + ahead_us) &&
             has_occurrence(span->task, t))
             return true;
     }
@@ -187,7 +190,8 @@ static size_t list_due(const struct life *life, wall from, wall to, size_t max, 
                 *ret_to = wall_plus(ret[count - 1].nominal, 1);
                 return count;
             }
-            ret[count++] = (struct due){item.nominal, is_near_edit(life, item.nominal)};
+            ret[count++] =
+                (struct due){item.nominal, is_near_edit(life, item.nominal, AFTER_EDIT_US)};
         }
     }
     return count;
@@ -214,10 +218,21 @@ static void no_record(struct audit *a, const struct due *due, wall planned_until
         audit_found(a, &d, "it was due and has no run");
 }
 
+static bool is_of_monitor(const struct recorded *r)
+{
+    return r->lane == target_lane(&(struct target){.kind = TARGET_MONITOR});
+}
+
+static int64_t ahead_of(const struct recorded *r)
+{
+    return is_of_monitor(r) ? EARLY_MOST_US : AFTER_EDIT_US;
+}
+
 static void phantom(struct audit *a, const struct life *life, const struct recorded *r)
 {
     struct difference d = difference_at(a, DIFFERENCE_PHANTOM, r->run, r->nominal);
-    if (!is_near_edit(life, r->nominal) || !is_known(life, r->nominal))
+    int64_t ahead_us = ahead_of(r);
+    if (!is_near_edit(life, r->nominal, ahead_us) || !is_known(life, r->nominal, ahead_us))
         audit_found(a, &d, "it has a run, and no schedule of the task had it");
 }
 
@@ -229,13 +244,14 @@ static void check_recorded(struct audit *a, const struct life *life, const struc
     char other[RUN_ID_TEXT];
     bool again = before && before->nominal.us == r->nominal.us;
     // Close to an edit each generation of the schedules may have recorded it.
-    if (again && (before->generation == r->generation || !is_near_edit(life, r->nominal))) {
+    bool may_be_two = again && before->generation != r->generation &&
+                      is_near_edit(life, r->nominal, ahead_of(before));
+    if (again && !may_be_two) {
         run_id_format(before->run, other);
         audit_found(a, &doubled, "the occurrence has a run already: %s", other);
     }
     // A job that runs elsewhere is not held back by a pause of its task.
-    bool monitor = r->lane == target_lane(&(struct target){.kind = TARGET_MONITOR});
-    if (!monitor && started_in_pause(life, r->started_at))
+    if (!is_of_monitor(r) && started_in_pause(life, r->started_at))
         audit_found(a, &paused, "it started while its task was paused");
 }
 

@@ -397,6 +397,16 @@ void history_wrote(struct world *w, bool idle, bool heard_of)
         trace(w, "%zu runs are cleared", count);
 }
 
+bool history_going(const struct world *w, run_id run, wall *ret_due)
+{
+    for (size_t i = 0; i < heard.count && w->history.on; i++)
+        if (heard.gone[i].id.value == run.value) {
+            *ret_due = heard.gone[i].due;
+            return true;
+        }
+    return false;
+}
+
 void history_add_cleared(const struct world *w, int64_t counts[RUN_STATE_COUNT])
 {
     for (unsigned state = 0; state < RUN_STATE_COUNT; state++)

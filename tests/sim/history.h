@@ -31,6 +31,8 @@ void history_started(struct world *w);
 void history_turn(struct world *w); // begins: what was heard before is over
 // The turn was committed. `idle`: it had nothing else to do. `heard`: it is known how it went.
 void history_wrote(struct world *w, bool idle, bool heard);
+// Whether a run is cleared in the turn under way, and when it was due.
+bool history_going(const struct world *w, run_id run, wall *ret_due);
 // What was cleared, that of the turn under way included.
 void history_add_cleared(const struct world *w, int64_t counts[RUN_STATE_COUNT]);
 void history_audit(struct world *w, bool at_end);

@@ -305,8 +305,12 @@ static void check_lease(struct world *w, const struct owed *run, const json_t *s
                moment);
 }
 
+// It may be handed out, replaced and cleared in one turn.
 static wall due_stored(struct world *w, run_id run)
 {
+    wall gone;
+    if (history_going(w, run, &gone))
+        return gone;
     sqlite3_stmt *q = ask_about(w, "SELECT due_at FROM runs WHERE id = ?1", run.value);
     wall due = {sqlite3_column_int64(q, 0)};
     sqlite3_finalize(q);

@@ -100,7 +100,7 @@ sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value)
         broken(w, "sim", "the model cannot ask: %s", sqlite3_errmsg(w->reading));
     sqlite3_bind_int64(q, 1, value);
     if (sqlite3_step(q) != SQLITE_ROW)
-        broken(w, "P4", "row %lld is not there", (long long)value);
+        broken(w, "P4", "row %lld is not there: %.100s", (long long)value, text);
     return q;
 }
 

@@ -130,6 +130,28 @@ TEST(a_job_that_runs_elsewhere_may_have_started_in_a_pause)
     end_world();
 }
 
+TEST(a_job_that_checked_in_early_may_be_of_a_schedule_that_is_gone_since)
+{
+    for (int deleted = 0; deleted <= 1; deleted++) {
+        begin_world();
+        put("m", "{\"schedule\":{\"every\":\"1h\"},\"monitor\":{}}");
+        pass(HOUR - 50 * SECOND);
+        struct message *m = message_new(MESSAGE_CHECKIN);
+        m->name = memory_text("m");
+        m->checkin.duration_us = -1;
+        turn(m);
+        message_free(m);
+        pass(10 * SECOND);
+        if (deleted)
+            tell(MESSAGE_DELETE_TASK, "m");
+        else
+            put("m", "{\"schedule\":{\"every\":\"7h\"},\"monitor\":{}}");
+        pass(5 * MINUTE);
+        check_audit(NULL, 0);
+        end_world();
+    }
+}
+
 TEST(what_an_edit_at_that_very_moment_records_once_more_is_no_difference)
 {
     begin_world();
