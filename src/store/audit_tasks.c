@@ -157,11 +157,13 @@ static bool is_known(const struct life *life, wall t, int64_t ahead_us)
 
 static bool started_in_pause(const struct life *life, wall t)
 {
+    wall paused_from = WALL_NONE;
     for (size_t i = 0; i < life->count && wall_is_set(t); i++) {
         const struct span *span = &life->spans[i];
-        // Where an edit follows the pause at once, the pause began before this span.
-        bool since_long = i > 0 && span[-1].paused;
-        if (span->paused && t.us > span->from.us + (since_long ? 0 : AFTER_PAUSE_US) &&
+        // Where an edit follows the pause, the pause began before this span.
+        if (!span->paused || i == 0 || !span[-1].paused)
+            paused_from = span->from;
+        if (span->paused && t.us > span->from.us && t.us > paused_from.us + AFTER_PAUSE_US &&
             t.us < span->to.us)
             return true;
     }

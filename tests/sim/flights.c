@@ -73,8 +73,11 @@ static void sample_wait(struct world *w, const struct owed *run)
     sqlite3_stmt *q;
     sqlite3_prepare_v2(w->reading, "SELECT due_at FROM runs WHERE id = ?1", -1, &q, NULL);
     sqlite3_bind_int64(q, 1, run->id.value);
-    int64_t due = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
+    bool is_there = sqlite3_step(q) == SQLITE_ROW;
+    int64_t due = is_there ? sqlite3_column_int64(q, 0) : 0;
     sqlite3_finalize(q);
+    if (!is_there)
+        return; // replaced and cleared in the same turn
     if (due < run->due_least.us || due > run->due_most.us)
         broken(w, "P13", "run %s waits %lld ms, and may wait from %lld to %lld ms",
                id_text(run->id), (long long)((due - wall_of(w).us) / MILLISECOND),

@@ -573,15 +573,23 @@ static void check_standing(struct world *w, const struct entry *entry)
         broken(w, NAME, "t%d is told of, and nothing has happened to it", entry->task);
 }
 
-// What a task told before it told another webhook, also where it has come back since.
-static bool is_of_before(struct world *w, const struct entry *entry)
+// The first that is told here; NULL: none is, or it is not to be told.
+static const struct trouble *first_in(struct world *w, const struct entry *entry)
 {
     const struct told_task *t = task_in(w, entry);
     run_id first = run_in(entry->said, "first_run");
     for (size_t i = 0; i < t->count; i++)
         if (t->troubles[i].run.value == first.value)
-            return t->troubles[i].moved;
-    return t->moved && !first.value;
+            return &t->troubles[i];
+    return NULL;
+}
+
+// What a task told before it told another webhook, also where it has come back since.
+static bool is_of_before(struct world *w, const struct entry *entry)
+{
+    const struct trouble *first = first_in(w, entry);
+    return first ? first->moved
+                 : task_in(w, entry)->moved && !run_in(entry->said, "first_run").value;
 }
 
 // A task that has told another webhook since is told of by what was known then.
@@ -594,12 +602,14 @@ static void take_entry(struct world *w, const struct notice_read *notice, const 
                t->alive ? "wants nobody told" : "is deleted");
     if (here)
         check_standing(w, entry);
+    const struct trouble *first = first_in(w, entry);
+    bool forgotten = first && first->may_be_forgotten;
     take_told(w, entry, here);
     if (!here) {
         t->believed = PERHAPS_FAILING;
         return;
     }
-    t->believed = entry->well ? NOT_FAILING : FAILING;
+    t->believed = entry->well ? NOT_FAILING : forgotten ? PERHAPS_FAILING : FAILING;
     t->unsure = t->moved = false;
     t->well = entry->well;
     t->rested_from = notice->now;

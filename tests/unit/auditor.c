@@ -152,6 +152,21 @@ TEST(a_job_that_checked_in_early_may_be_of_a_schedule_that_is_gone_since)
     }
 }
 
+TEST(what_was_claimed_before_a_pause_may_start_after_it_and_after_an_edit)
+{
+    begin_world();
+    put("t", EVERY);
+    pass(10 * MINUTE - 10 * MILLISECOND);
+    CHECK_INT(1, order_count);
+    tell(MESSAGE_PAUSE, "t");
+    now = wall_plus(now, MILLISECOND);
+    put("t", "{\"schedule\":{\"every\":\"10m\"}," ONCE ",\"priority\":3}");
+    report(ATTEMPT_SUCCEEDED);
+    pass(MINUTE);
+    check_audit(NULL, 0);
+    end_world();
+}
+
 TEST(what_an_edit_at_that_very_moment_records_once_more_is_no_difference)
 {
     begin_world();
