@@ -68,7 +68,7 @@ static void add_line(struct request *request, const char *name, const char *valu
 
 // The delivery's own headers go to libcurl as one line with breaks inside. It sends them as they
 // are; line by line, it would look through all of them for each header that it might have to send
-// itself, which took a fifth of this thread's time.
+// itself: 8,000 of the 123,000 instructions that a delivery takes here.
 static void end_own_line(struct request *request)
 {
     buffer_text(&request->text, "\r\n");
