@@ -83,7 +83,8 @@ def check_kind(house: tuple[Server, Receiver], kind: Kind) -> list[dict[str, Any
         assert took < timeout + 2, f"it took {took:.1f} s"
         said = f"{attempt['outcome']}: {attempt['error']}"
         assert attempt["outcome"] in kind.outcomes, said
-        assert not kind.words or any(word in said for word in kind.words), said
+        words = [word.format(timeout=timeout) for word in kind.words]
+        assert not words or any(word in said for word in words), said
         assert (attempt["error"] is None) == (attempt["outcome"] == "succeeded"), attempt
         assert len((attempt["response"] or "").encode()) <= 4096 * 3, "more of the answer was kept than is said"
     assert resident_mb(pid) < memory + GROWTH_MB

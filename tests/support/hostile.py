@@ -255,7 +255,7 @@ class Kind:
     name: str
     serve: Serve
     outcomes: Sequence[str]
-    words: Sequence[str] = ()  # one of these is in the error
+    words: Sequence[str] = ()  # one of these is in the error, {timeout} being the seconds the task allows
     tls: bool = False
     method: str = "POST"
 
@@ -265,7 +265,7 @@ BROKEN = ("broken",)
 FAILED = ("failed",)
 FINE = ("succeeded",)
 NOT_REACHED = ("unreachable",)
-IN_TIME = ("no complete answer within 1s",)
+IN_TIME = ("no complete answer within {timeout}s",)
 LARGE = ("header is larger than 64 KiB",)
 CUT = ("before the answer was complete",)
 
@@ -376,9 +376,9 @@ def tls_kinds(certificates: Certificates) -> list[Kind]:
         Kind("expired", in_tls(expired), NOT_REACHED, words, tls=True),
         Kind("TLS 1.0 only", in_tls(certificates.old_context), NOT_REACHED, ("TLS could not",), tls=True),
         Kind("no TLS", not_tls, NOT_REACHED, no_tls, tls=True),
-        Kind("plain HTTP", answer_and_hold(EMPTY), NOT_REACHED, ("no connection within", "TLS"), tls=True),
-        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within 3s",), tls=True),
-        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within 3s",), tls=True),
+        Kind("plain HTTP", answer_and_hold(EMPTY), NOT_REACHED, ("no connection within {timeout}s", "TLS"), tls=True),
+        Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within {timeout}s",), tls=True),
+        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within {timeout}s",), tls=True),
         Kind("closed in the handshake", reset_at_once, NOT_REACHED, no_tls, tls=True),
     ]
 
