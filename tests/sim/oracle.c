@@ -7,7 +7,7 @@
 
 #define FIRST_S INT64_C(1767139200) // 2025-12-31
 #define LAST_S INT64_C(1861920000)  // 2029-01-01
-#define SCANNED_S (6 * 3600) // no zone changes twice within it
+#define SCANNED_S (6 * 3600)        // no zone changes twice within it
 #define CHANGES_MAX 40
 #define MINUTES_OF_A_DAY 1440
 
