@@ -1,7 +1,6 @@
 """The pages about apps are true: their Python is run, as it stands, beside a real server.
 
-A block whose first line is `# NAME.py` becomes that file. Flask and Django are tried where they are there;
-what they call is what the plain WSGI app of the same page calls, and that one is always tried.
+A block whose first line is `# NAME.py` becomes that file.
 """
 
 import importlib
@@ -142,7 +141,6 @@ def test_the_plain_wsgi_app(
 def test_the_flask_app(
     server: Server, written: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("flask")
     folder = written("fastapi.md", "flask_app.py")
     with wsgi(lambda: loaded(folder, "flask_app", monkeypatch).app, server, monkeypatch):
         assert run_of(server, "nightly-invoices")["result"] == {"invoices": 812}
@@ -151,7 +149,6 @@ def test_the_flask_app(
 def test_the_django_urls(
     server: Server, written: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("django")
     folder = written("fastapi.md", "django_urls.py")
 
     def load() -> Any:
