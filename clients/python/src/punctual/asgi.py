@@ -34,10 +34,7 @@ class TaskEndpoint:
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            refusal = problem(
-                405, "Method not allowed", "deliveries come by POST", headers=[("allow", "POST")]
-            )
-            await _respond(send, refusal)
+            await _respond(send, _NOT_POST)
             return
         body = await _body(receive)
         if body is None:
