@@ -137,7 +137,7 @@ def asks_driver() -> str:
 
 @punctual.task()
 async def says_itself() -> str:
-    client.report(cache="hit", db_calls=3)
+    punctual.report(cache="hit", db_calls=3)
     return "said"
 
 

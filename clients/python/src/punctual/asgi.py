@@ -128,6 +128,16 @@ class TasksApp:
         return True
 
 
+def tasks_of(app: Any) -> Tasks | None:
+    """The tasks of an app, be they of PunctualApp (`app.state.punctual`) or `Tasks.asgi`; None without any."""
+    from punctual.tasks import Tasks
+
+    found = (
+        app.punctual if isinstance(app, TasksApp) else getattr(getattr(app, "state", None), "punctual", None)
+    )
+    return found if isinstance(found, Tasks) else None
+
+
 async def _body(receive: Receive) -> bytes | Answer | None:
     """All of it; an answer where it is too large, None where the sender has gone."""
     parts: list[bytes] = []
