@@ -129,7 +129,7 @@ class TasksApp:
 
 
 def tasks_of(app: Any) -> Tasks | None:
-    """The tasks of an app, be they of PunctualApp (`app.state.punctual`) or `Tasks.asgi`; None without any."""
+    """The tasks of an app, of PunctualApp (`app.state.punctual`) or of `Tasks.asgi`; None without any."""
     from punctual.tasks import Tasks
 
     found = (
