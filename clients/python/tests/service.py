@@ -4,6 +4,7 @@ Each time a function is executed it appends a line to the file that EFFECTS name
 """
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import punctual as client
 from punctual import Fail, PunctualApp, Retry, Run, Visibility, wrap_connection
 
+logging.basicConfig()
+logging.getLogger("punctual").setLevel(logging.INFO)  # what applying did, too
 QUICK = Retry(max_attempts=3, backoff="fixed", initial="100ms", max="100ms")
 
 
@@ -134,7 +137,7 @@ def asks_driver() -> str:
 
 @punctual.task()
 async def says_itself() -> str:
-    client.report(cache="hit", db_calls=3)
+    punctual.report(cache="hit", db_calls=3)
     return "said"
 
 

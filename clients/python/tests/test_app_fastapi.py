@@ -2,7 +2,9 @@
 
 import base64
 import json
+import re
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +16,7 @@ import pytest
 from uvicorn_process import Uvicorn, free_port, uvicorn
 
 from punctual import sign
-from support.server import Factory, Server
+from support.server import Factory, Server, new_secret
 from support.waiting import instant, wait_for
 from support.words import all_runs, get_task, trigger, wait_final, wait_state
 
@@ -176,6 +178,25 @@ def test_what_a_function_raises_does_not_make_the_app_look_down(
             assert endpoint not in server.api.get("/metrics").text
 
 
+def test_a_task_may_have_a_secret_of_its_own(server_factory: Factory, tmp_path: Path) -> None:
+    """The app knows only that one: what the server signs with its usual one is no delivery to it."""
+    own = new_secret()
+    config = 'secrets: {billing: "${BILLING_SECRET}"}\n'
+    server = server_factory(config=config, env={"BILLING_SECRET": own})
+    (tmp_path / "billing.py").write_text(
+        "from fastapi import FastAPI\nfrom punctual import PunctualApp, Retry\n"
+        "app = FastAPI()\npunctual = PunctualApp(app)\nonce = Retry(max_attempts=1)\n"
+        "@punctual.task(signing_secret='billing', retry=once)\ndef charge(): return 'charged'\n"
+        "@punctual.task(retry=once)\ndef usual(): return 'done'\n"
+    )
+    env = {"PUNCTUAL_URL": server.url, "PUNCTUAL_SIGNING_SECRET": own}
+    with uvicorn("billing:app", tmp_path, **env):
+        wait_for(lambda: server.api.get("/v1/tasks/charge").status_code == 200, "the tasks are applied")
+        charged, usual = (wait_final(server, trigger(server, task)["id"]) for task in ("charge", "usual"))
+    assert charged["result"] == "charged"
+    assert [row["status"] for row in usual["attempts"]] == [401]
+
+
 # --- deliveries that are none ---
 
 
@@ -310,7 +331,7 @@ def test_any_route_says_what_it_cost(world: World) -> None:
 def test_four_workers_apply_once_and_run_nothing_twice(server: Server, tmp_path: Path) -> None:
     with ExitStack() as stack:
         world = start_app(stack, server, tmp_path, workers=4)
-        wait_for(lambda: world.app.log.count("Application startup complete") == 4, "all four have started")
+        wait_for(lambda: all_applied([world], 4), "all four have started, and applied")
         wait_for(lambda: len(all_runs(server, task="heartbeat")) >= 8, "the heartbeat has come 8 times")
         revisions = server.api.get("/v1/tasks/nightly-invoices/revisions").json()["revisions"]
         assert len(revisions) == 1
@@ -319,6 +340,45 @@ def test_four_workers_apply_once_and_run_nothing_twice(server: Server, tmp_path:
     assert len({run["scheduled_for"] for run in runs}) == len(runs)
     for run in runs:
         assert len(world.executed("heartbeat", run["id"])) == 1
+
+
+def all_applied(replicas: list[World], count: int) -> list[tuple[int, int]]:
+    """How many tasks each process has created and changed; nothing before so many have applied."""
+    told = [
+        (int(created), int(changed))
+        for each in replicas
+        for created, changed in re.findall(r"applied to \S+: (\d+) created, (\d+) changed", each.app.log)
+    ]
+    return told if len(told) == count else []
+
+
+def test_replicas_that_start_in_the_same_moment_apply_once_and_run_nothing_twice(
+    server_factory: Factory, tmp_path: Path
+) -> None:
+    """Three of two workers each, at one address, and all of them wait for the server."""
+    with ExitStack() as stack, socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))  # nobody else's server may be there meanwhile
+        late = server_factory(start=False, listen=f"127.0.0.1:{kept.getsockname()[1]}")
+        late.port = kept.getsockname()[1]
+        first = start_app(stack, late, tmp_path, workers=2)
+        options: dict[str, Any] = {"workers": 2, "APP_URL": first.app.url}
+        replicas = [first, *(start_app(stack, late, tmp_path, **options) for _ in range(2))]
+        for each in replicas:
+            wait_for(lambda app=each.app: app.log.count("not applied to") >= 2, "both workers of it wait")
+        kept.close()
+        late.start()
+        # They rest between tries, longer and longer.
+        applied = wait_for(lambda: all_applied(replicas, 6), "all six have applied", within=60)
+        assert [created > 0 for created, _ in applied].count(True) == 1, applied
+        assert [changed for _, changed in applied] == [0] * 6
+        wait_for(lambda: len(all_runs(late, task="heartbeat")) >= 8, "the heartbeat has come 8 times")
+        for task in ("nightly-invoices", "heartbeat"):
+            (revision,) = late.api.get(f"/v1/tasks/{task}/revisions").json()["revisions"]
+            assert revision["what"] == "created"
+    runs = [run for run in all_runs(late, task="heartbeat") if run["state"] == "succeeded"]
+    assert len({run["scheduled_for"] for run in runs}) == len(runs) > 0
+    for run in runs:
+        assert len(first.executed("heartbeat", run["id"])) == 1
 
 
 def test_other_tasks_are_not_touched(server: Server, tmp_path: Path) -> None:

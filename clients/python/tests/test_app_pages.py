@@ -1,7 +1,6 @@
 """The pages about apps are true: their Python is run, as it stands, beside a real server.
 
-A block whose first line is `# NAME.py` becomes that file. Flask and Django are tried where they are there;
-what they call is what the plain WSGI app of the same page calls, and that one is always tried.
+A block whose first line is `# NAME.py` becomes that file.
 """
 
 import importlib
@@ -21,6 +20,7 @@ import httpx
 import pytest
 from uvicorn_process import free_port, uvicorn
 
+from punctual import Fail, Run, report
 from support.server import Server
 from support.waiting import instant, wait_for
 from support.words import all_runs, get_run, get_task, put_task, trigger, wait_final
@@ -110,16 +110,17 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def wsgi(load: Callable[[], Any], server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serves a WSGI app from a thread of this process. `load` imports it once it may."""
+def wsgi(load: Callable[[], Any], server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serves a WSGI app from a thread of this process, and gives its address. `load` imports it in time."""
     port = free_port()
-    monkeypatch.setenv("APP_URL", f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("APP_URL", url)
     monkeypatch.setenv("PUNCTUAL_SIGNING_SECRET", server.secret)
     with make_server("127.0.0.1", port, load(), handler_class=Quiet) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield
+            yield url
         finally:
             serving.shutdown()
             thread.join()
@@ -131,27 +132,43 @@ def loaded(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> types.Mo
     return importlib.import_module(name)
 
 
+def delivers(server: Server, url: str, module: types.ModuleType) -> None:
+    """A run succeeds, what it cost is recorded, what it raises is an outcome, and no stranger gets in."""
+    assert run_of(server, "nightly-invoices")["result"] == {"invoices": 812}
+
+    @module.tasks.task()
+    def hopeless(run: Run) -> None:
+        report(cache="hit", db_calls=3)
+        raise Fail("there is no such customer")
+
+    module.tasks.apply_now()
+    failed = run_of(server, "hopeless")
+    assert failed["reason"].endswith("answered 422 Unprocessable Content: there is no such customer")
+    (attempt,) = failed["attempts"]
+    assert (attempt["db_calls"], attempt["cache"]) == (3, "warm")
+    for task in ("nightly-invoices", "nobody"):
+        assert httpx.post(f"{url}/punctual/{task}", content=b"null", trust_env=False).status_code == 401
+
+
 def test_the_plain_wsgi_app(
     server: Server, written: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = written("fastapi.md", "wsgi_app.py")
-    with wsgi(lambda: loaded(folder, "wsgi_app", monkeypatch).app, server, monkeypatch):
-        assert run_of(server, "nightly-invoices")["result"] == {"invoices": 812}
+    with wsgi(lambda: loaded(folder, "wsgi_app", monkeypatch).app, server, monkeypatch) as url:
+        delivers(server, url, sys.modules["wsgi_app"])
 
 
 def test_the_flask_app(
     server: Server, written: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("flask")
     folder = written("fastapi.md", "flask_app.py")
-    with wsgi(lambda: loaded(folder, "flask_app", monkeypatch).app, server, monkeypatch):
-        assert run_of(server, "nightly-invoices")["result"] == {"invoices": 812}
+    with wsgi(lambda: loaded(folder, "flask_app", monkeypatch).app, server, monkeypatch) as url:
+        delivers(server, url, sys.modules["flask_app"])
 
 
 def test_the_django_urls(
     server: Server, written: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("django")
     folder = written("fastapi.md", "django_urls.py")
 
     def load() -> Any:
@@ -168,8 +185,8 @@ def test_the_django_urls(
         loaded(folder, "django_urls", monkeypatch)
         return app
 
-    with wsgi(load, server, monkeypatch):
-        assert run_of(server, "nightly-invoices")["result"] == {"invoices": 812}
+    with wsgi(load, server, monkeypatch) as url:
+        delivers(server, url, sys.modules["django_urls"])
 
 
 # --- visibility.md ---

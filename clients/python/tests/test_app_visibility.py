@@ -222,6 +222,39 @@ async def test_a_wrapped_connection_is_counted_and_otherwise_the_driver_s() -> N
     assert calls_of(await get(visible(route))) == 7
 
 
+class OtherCursor(sqlite3.Cursor):
+    """What other drivers have: a cursor for `with`, callproc, an execute that answers nothing."""
+
+    def __enter__(self) -> "OtherCursor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def callproc(self, name: str, arguments: tuple[int, ...] = ()) -> tuple[int, ...]:
+        super().execute(f"SELECT {name}({','.join('?' * len(arguments))})", arguments)
+        return arguments
+
+    def execute(self, *arguments: Any) -> None:  # type: ignore[override]
+        super().execute(*arguments)
+
+
+async def test_a_driver_of_another_make_is_counted_alike() -> None:
+    with measuring() as measure:
+        connection = wrap_connection(sqlite3.connect(":memory:"))
+        with connection.cursor(factory=OtherCursor) as cursor:
+            assert cursor.execute("SELECT column1 FROM (VALUES (1), (2), (3))") is None
+            assert [row[0] for row in cursor] == [1, 2, 3]
+            assert cursor.callproc("abs", (-4,)) == (-4,)
+            assert cursor.fetchone() == (4,)
+            cursor.arraysize = 7
+            assert cursor.wrapped.arraysize == 7
+        with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+            cursor.execute("SELECT 1")
+        connection.close()
+    assert measure.db_calls == 3
+
+
 async def test_fetching_takes_time_and_is_no_call() -> None:
     def nap(n: int) -> int:
         time.sleep(0.05)

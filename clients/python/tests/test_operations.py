@@ -1,5 +1,6 @@
 """Every operation of the API's own description has a method in both clients, with all it can be asked."""
 
+import dataclasses
 import inspect
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 from recorder import Asked, AsyncRecorder, Recorder
 
-from punctual import ApiError, AsyncPunctual, Punctual
+from punctual import ApiError, AsyncPunctual, CatchUp, Expect, Punctual, RateLimit, Runbook, models
+from punctual.errors import Fault
+from punctual.registry import TaskOptions
 from support.server import Server
 
 AT = "2026-03-28T00:00:00Z"
@@ -173,6 +176,63 @@ def test_the_description_says_so_too(shared_server: Server) -> None:
     assert keyed == CREATE
 
 
+# --- the types of the answers, and the decorator ---
+
+# The schema of the description, and what the client makes of it.
+TYPES: dict[str, type] = {
+    "Task": models.Task,
+    "Figures": models.Figures,
+    "Run": models.Run,
+    "Attempt": models.Attempt,
+    "Occurrence": models.Occurrence,
+    "Revision": models.Revision,
+    "Change": models.Change,
+    "Plan": models.Plan,
+    "Audit": models.Audit,
+    "Difference": models.Difference,
+    "Queue": models.Queue,
+    "LeasedRun": models.LeasedRun,
+    "Handled": models.Handled,
+    "DeadLetter": models.DeadLetter,
+    "TestClock": models.Clock,
+    "Fault": Fault,
+}
+
+
+def schemas(server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = server.api.get("/openapi.json").json()["components"]["schemas"]
+    return found
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_type_of_an_answer_says_all_that_is_described(shared_server: Server, name: str) -> None:
+    fields = {field.name.rstrip("_") for field in dataclasses.fields(TYPES[name])}
+    assert set(schemas(shared_server)[name]["properties"]) == fields
+
+
+@pytest.mark.parametrize(
+    ("field", "policy"),
+    [("catch_up", CatchUp), ("rate_limit", RateLimit), ("expect", Expect), ("runbook", Runbook)],
+)
+def test_a_policy_says_all_that_is_described(shared_server: Server, field: str, policy: type) -> None:
+    described = schemas(shared_server)["Definition"]["properties"][field]["properties"]
+    assert set(described) == {each.name for each in dataclasses.fields(policy)}
+
+
+def test_the_decorator_may_say_every_field_of_a_task(shared_server: Server) -> None:
+    """But what it says itself: the target, and that the function's end is the end."""
+    found = schemas(shared_server)
+    own = {"http", "command", "monitor", "completion"}
+    whole = {"schedule", "runbook"}  # by their parts
+    parts = set(found["Schedule"]["properties"]) - {"cron"}
+    parts |= set(found["Definition"]["properties"]["runbook"]["properties"])
+    wanted = set(found["Definition"]["properties"]) - own - whole | parts
+    assert set(TaskOptions.__annotations__) - {"name"} == wanted
+
+
+# --- both clients ---
+
+
 def public(kind: type) -> dict[str, Any]:
     return {
         name: member
@@ -181,13 +241,27 @@ def public(kind: type) -> dict[str, Any]:
     }
 
 
-def test_both_clients_have_the_same_methods() -> None:
-    threads, tasks = public(Punctual), public(AsyncPunctual)
-    assert set(threads) == set(tasks)
-    for name, method in threads.items():
-        assert inspect.signature(method).parameters == inspect.signature(tasks[name]).parameters, name
+def signature(method: Any) -> tuple[list[inspect.Parameter], str]:
+    """The parameters with their kinds, defaults and types; and what it answers, once it is there."""
+    found = inspect.signature(method)
+    return list(found.parameters.values()), found.return_annotation.removeprefix("Async")
 
 
-def test_each_method_is_explained() -> None:
-    for kind in (Punctual, AsyncPunctual):
-        assert [name for name, method in public(kind).items() if not method.__doc__] == []
+def test_both_clients_have_the_same_methods_in_the_same_order() -> None:
+    assert list(public(Punctual)) == list(public(AsyncPunctual))
+
+
+@pytest.mark.parametrize("name", public(Punctual))
+def test_a_method_is_the_same_and_explained_alike_in_both_clients(name: str) -> None:
+    method, other = getattr(Punctual, name), getattr(AsyncPunctual, name)
+    assert signature(method) == signature(other)
+    assert method.__doc__
+    assert method.__doc__ == other.__doc__
+
+
+def test_both_clients_have_the_same_settings() -> None:
+    settings, others = (
+        {name: each for name, each in inspect.signature(kind).parameters.items() if name != "transport"}
+        for kind in (Punctual, AsyncPunctual)
+    )
+    assert list(settings.items()) == list(others.items())

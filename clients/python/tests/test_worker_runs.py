@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from breaking import BreakingWay
 from worker_process import WorkerProcess
 
 from punctual import Punctual
@@ -20,8 +21,10 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
     """Starts a worker of this server; `url` may be another way to it."""
     started: list[WorkerProcess] = []
 
-    def make(program: str, *options: str, folder: str = "worker", url: str | None = None) -> WorkerProcess:
-        worker = WorkerProcess(tmp_path / folder, url or server.url, program, *options)
+    def make(
+        program: str, *options: str, folder: str = "worker", url: str | None = None, **more: str
+    ) -> WorkerProcess:
+        worker = WorkerProcess(tmp_path / folder, url or server.url, program, *options, **more)
         started.append(worker)
         return worker
 
@@ -218,6 +221,43 @@ def goodbye(payload):
     worker.wait_line("worker_started")
     run = create_run(server, {"task": "goodbye-mail"})
     assert wait_final(server, run["id"])["result"] == 7
+
+
+@pytest.mark.parametrize("target", ["jobs:app", "jobs:punctual"])
+def test_a_task_of_an_app_is_carried_out_by_a_worker_of_its_queue(
+    server: Server, start: Start, target: str
+) -> None:
+    worker = start(
+        """
+from fastapi import FastAPI
+from punctual import PunctualApp
+
+app = FastAPI()
+punctual = PunctualApp(app)
+
+@punctual.task(queue="emails")
+def welcome_mail(run: Run) -> str:
+    return "sent"
+""",
+        *("--queue", "emails", "--concurrency", "20"),
+        target=target,
+    )
+    worker.wait_line("tasks_applied")
+    assert wait_final(server, create_run(server, {"task": "welcome-mail"})["id"])["result"] == "sent"
+
+
+def test_many_short_runs_share_requests(server: Server, start: Start) -> None:
+    """Both ways: taken in batches, and reported in batches."""
+    with BreakingWay(server.port) as way, Punctual(server.url) as client:
+        ids = client.create_runs([{"queue": {"name": "emails"}}] * 1000)
+        worker = start("@worker.otherwise\ndef work(): ...\n", "--log-level", "warning", url=way.url)
+        wait_for(lambda: client.get_queue("emails").due == 0, "all are taken", within=60)
+        for run in ids:
+            wait_final(server, run)
+        assert worker.stop() == 0
+        for path in (b"/v1/queues/emails/lease", b"/v1/leases/complete"):
+            sent = [asked for asked in way.requests if asked.startswith(b"POST " + path)]
+            assert len(sent) < len(ids) / 4, path
 
 
 def test_never_more_than_the_concurrency_at_once(server: Server, start: Start) -> None:

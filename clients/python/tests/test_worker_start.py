@@ -46,7 +46,7 @@ def punctual_worker(
         (["jobs"], 'say which object of which module, such as "mail:worker", not "jobs"'),
         (["nothing:worker"], 'there is no module "nothing" in '),
         (["jobs:wrker"], '"jobs:wrker" is not there: did you mean jobs:worker, jobs:empty?'),
-        (["jobs:number"], '"jobs:number" is a int, no Worker or PunctualApp'),
+        (["jobs:number"], '"jobs:number" is a int without tasks: did you mean jobs:worker, jobs:empty?'),
         (["jobs:empty"], '"jobs:empty" has no functions'),
         (["jobs:worker"], "which queue? Give --queue NAME"),
         (["jobs:worker", "--queue", "emails", "--concurrency", "0"], "1 or more, not 0"),

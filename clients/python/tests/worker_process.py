@@ -33,12 +33,14 @@ def worker_environment(url: str) -> dict[str, str]:
 class WorkerProcess:
     """One worker. `notes` are the lines that its functions have written with `note`."""
 
-    def __init__(self, folder: Path, url: str, program: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, url: str, program: str, *options: str, target: str = "jobs:worker"
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         (folder / "jobs.py").write_text(HEAD + program)
         self.log_path = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
-        line = [sys.executable, "-m", "punctual.worker", "jobs:worker", *options]
+        line = [sys.executable, "-m", "punctual.worker", target, *options]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 line,

@@ -251,9 +251,9 @@ class AsyncPunctual:
     ) -> str:
         """Makes one run as `create_run` does, and answers its id. Many calls at once share requests.
 
-        What other tasks enqueue while one request is under way goes together into the next, so a
-        hundred calls at once cost little more than one. Each still returns when its own run survives a crash
-        of the server, and raises its own error. A call with an `idempotency_key` goes alone.
+        What others enqueue while one request is under way goes together into the next, so a hundred calls at
+        once cost little more than one. Each still returns when its own run survives a crash of the server,
+        and raises its own error. A call with an `idempotency_key` goes alone.
         """
         call = calls.create_run(
             what,

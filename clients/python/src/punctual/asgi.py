@@ -34,10 +34,7 @@ class TaskEndpoint:
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            refusal = problem(
-                405, "Method not allowed", "deliveries come by POST", headers=[("allow", "POST")]
-            )
-            await _respond(send, refusal)
+            await _respond(send, _NOT_POST)
             return
         body = await _body(receive)
         if body is None:
@@ -129,6 +126,16 @@ class TasksApp:
             return False
         await send({"type": "lifespan.startup.complete"})
         return True
+
+
+def tasks_of(app: Any) -> Tasks | None:
+    """The tasks of an app, of PunctualApp (`app.state.punctual`) or of `Tasks.asgi`; None without any."""
+    from punctual.tasks import Tasks
+
+    found = (
+        app.punctual if isinstance(app, TasksApp) else getattr(getattr(app, "state", None), "punctual", None)
+    )
+    return found if isinstance(found, Tasks) else None
 
 
 async def _body(receive: Receive) -> bytes | Answer | None:

@@ -593,16 +593,23 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a test clock stands, how many runs ended on the way there, and what is under way all the same."""
+    """Where a test clock stands, how many runs ended on the way there, and what is under way all the same.
+
+    `moving_to` is where somebody else moves it just now; None while it stands.
+    """
 
     now: datetime
     runs: int
     under_way: tuple[UnderWay, ...]
+    moving_to: datetime | None = None
 
     @classmethod
     def from_json(cls, row: Json) -> Clock:
         return cls(
-            instant_of(row["now"]), row.get("runs", 0), _many(UnderWay.from_json, row.get("under_way"))
+            now=instant_of(row["now"]),
+            runs=row.get("runs", 0),
+            under_way=_many(UnderWay.from_json, row.get("under_way")),
+            moving_to=_instant(row.get("moving_to")),
         )
 
 

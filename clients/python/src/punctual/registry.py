@@ -296,6 +296,7 @@ class TaskOptions(TypedDict, total=False):
     priority: int | None
     max_running: int | None
     rate_limit: RateLimit | Mapping[str, Any] | None
+    signing_secret: str | None  # the name of a secret of the server; the app must have that secret, too
 
 
 _OF_SCHEDULE = ("timezone", "jitter", "dst_gap", "dst_overlap", "start", "end")

@@ -96,10 +96,8 @@ def verify_with(
 
 def _webhook_headers(headers: Mapping[str, str]) -> dict[str, str]:
     found = {}
-    for (
-        name,
-        value,
-    ) in headers.items():  # Flask's headers iterate over pairs, but have items() like all others
+    # By items(), which all of them have: iterating over Flask's headers gives pairs and not names.
+    for name, value in headers.items():
         lower = name.lower()
         if lower.startswith("webhook-"):
             found[lower.removeprefix("webhook-")] = value

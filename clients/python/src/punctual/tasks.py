@@ -16,6 +16,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from punctual import delivery, models
@@ -29,7 +30,7 @@ from punctual.errors import NotFound, PunctualError
 from punctual.policies import Fail
 from punctual.registry import Declarations, Declared, Run, Schedule, TaskOptions, declare, definition_of
 from punctual.signature import SignatureInvalid, secrets_of, verify_with
-from punctual.visibility import measuring
+from punctual.visibility import Cache, measuring, report
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -141,6 +142,16 @@ class Tasks:
     def declared(self) -> Declarations:
         """The tasks as they are declared."""
         return self._declared
+
+    @staticmethod
+    def report(
+        *,
+        cache: Cache | None = None,
+        db_calls: int | None = None,
+        db_time: float | timedelta | None = None,
+    ) -> None:
+        """Adds to what is known of the request or run under way: `punctual.report`, within easy reach."""
+        report(cache=cache, db_calls=db_calls, db_time=db_time)
 
     # --- settings ---
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import httpx
 
 from punctual import clock
-from punctual.asgi import TasksApp
+from punctual.asgi import tasks_of
 from punctual.bridge import Bridge
 from punctual.client import Punctual
 from punctual.durations import Duration, Instant, duration_text, instant_of, instant_text
@@ -294,15 +294,6 @@ class AsyncTimeTravel:
     ) -> None:
         """See TimeTravel.assert_ran_at."""
         await asyncio.to_thread(self.sync.assert_ran_at, task, *instants, state=state, only=only)
-
-
-def tasks_of(app: Any) -> Tasks | None:
-    """The tasks of an app: of PunctualApp (`app.state.punctual`), or of `Tasks.asgi`. None where it has
-    none."""
-    if isinstance(app, TasksApp):
-        return app.punctual
-    found = getattr(getattr(app, "state", None), "punctual", None)
-    return found if isinstance(found, Tasks) else None
 
 
 def table_of(runs: Sequence[Run], zone: tzinfo) -> list[str]:

@@ -11,7 +11,7 @@
     @worker.otherwise                            # single runs without a task, and tasks of nobody else
     async def anything(run: Run): ...
 
-An app may do the same: `@punctual.task(queue="emails")` of a PunctualApp, `punctual-worker main:punctual`.
+An app may do the same: `@punctual.task(queue="emails")` of a PunctualApp, `punctual-worker main:app`.
 """
 
 from __future__ import annotations

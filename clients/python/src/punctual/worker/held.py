@@ -23,7 +23,6 @@ class Held:
 
     leased: LeasedRun
     renewed: float
-    began: float | None = None
     took_ms: float | None = None
     task: asyncio.Task[None] | None = None
     lost: str | None = None

@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import Any
 
+from punctual.asgi import tasks_of
 from punctual.errors import PunctualError
 from punctual.tasks import Tasks
 from punctual.version import __version__
@@ -35,7 +36,7 @@ EXAMPLES = """\
 examples:
   punctual-worker mail:worker                                the queue that worker names, ten runs at once
   punctual-worker mail:worker --queue emails --concurrency 20
-  punctual-worker main:punctual --queue emails               tasks of a PunctualApp that name this queue
+  punctual-worker main:app --queue emails                    tasks of a FastAPI app that name this queue
   PUNCTUAL_URL=https://punctual.example.com PUNCTUAL_API_KEY=... punctual-worker mail:worker
 
 signals:
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("target", metavar="module:name", help="a Worker, or a PunctualApp, in a module of yours")
+    add("target", metavar="module:name", help="a Worker, a PunctualApp, or its app, in a module of yours")
     add("--queue", metavar="NAME", help="the queue; where not given, the one that the Worker names")
     add("--concurrency", metavar="N", type=int, default=10, help="runs at once (10)")
     add(
@@ -128,13 +129,15 @@ def load(target: str) -> Tasks:
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
+    of_app = tasks_of(found)
+    found = found if of_app is None else of_app
     if isinstance(found, Tasks):
         if not handlers_of(found) and not (isinstance(found, Worker) and found.for_all_others):
             raise CannotStart(f'"{target}" has no functions: add some with @{name}.task(queue=...)')
         return found
     others = [key for key, value in vars(module).items() if isinstance(value, Tasks)]
     hint = f": did you mean {', '.join(f'{module_name}:{other}' for other in others)}?" if others else ""
-    what = "is not there" if found is None else f"is a {type(found).__name__}, no Worker or PunctualApp"
+    what = "is not there" if found is None else f"is a {type(found).__name__} without tasks"
     raise CannotStart(f'"{target}" {what}{hint}')
 
 
