@@ -88,7 +88,7 @@ check: ## what CI runs, as .ci/run does: layers, format, all tests, thread sanit
 	@.ci/run
 
 wheels: ## build the Python packages, client and server, into build/wheels
-	@tools/setup build test
+	@tools/setup build wheels
 	@tools/wheels
 
 format: ## put C and Python files into the house's form
