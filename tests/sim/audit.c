@@ -11,10 +11,10 @@
 #define AUDITED_AFTER_US (5 * SECOND)
 #define BEHIND_US (10 * SECOND) // found later than this, an occurrence fell into an outage
 
-static sqlite3_stmt *ask(struct world *w, const char *text)
+sqlite3_stmt *ask_stored(struct world *w, const char *text)
 {
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(w->reading, text, -1, &q, NULL) != SQLITE_OK)
+    sqlite3_stmt *q = question(w->reading, text);
+    if (!q)
         broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
     return q;
 }
@@ -186,13 +186,13 @@ static void check_runs(struct world *w, bool at_end)
 {
     for (size_t i = 0; i < w->run_count; i++)
         w->runs[i].seen = false;
-    sqlite3_stmt *q = ask(w, STORED_RUNS " ORDER BY r.id");
+    sqlite3_stmt *q = ask_stored(w, STORED_RUNS " ORDER BY r.id");
     while (sqlite3_step(q) == SQLITE_ROW) {
         struct stored row;
         stored_read(w, q, &row);
         audit_run(w, &row, at_end);
     }
-    sqlite3_finalize(q);
+    question_end(q);
     for (size_t i = 0; i < w->run_count; i++)
         if (!w->runs[i].seen && !w->runs[i].cleared)
             broken(w, "P4", "run %s is gone", id_text(w->runs[i].id));
@@ -229,14 +229,15 @@ static void check_tasks(struct world *w, bool at_end)
 {
     (void)at_end;
     int found = 0, known = 0;
-    sqlite3_stmt *q = ask(w, "SELECT t.name, t.revision, t.generation, t.deleted, t.paused_at,"
-                             " d.definition, (SELECT count(*) FROM audit a WHERE a.task_id = t.id)"
-                             " FROM tasks t LEFT JOIN revisions d ON d.id = t.revision_id");
+    sqlite3_stmt *q =
+        ask_stored(w, "SELECT t.name, t.revision, t.generation, t.deleted, t.paused_at,"
+                      " d.definition, (SELECT count(*) FROM audit a WHERE a.task_id = t.id)"
+                      " FROM tasks t LEFT JOIN revisions d ON d.id = t.revision_id");
     while (sqlite3_step(q) == SQLITE_ROW) {
         check_task(w, atoi((const char *)sqlite3_column_text(q, 0) + 1), q);
         found++;
     }
-    sqlite3_finalize(q);
+    question_end(q);
     for (int i = 0; i < TASKS; i++)
         known += w->tasks[i].ever;
     if (found != known)
@@ -478,9 +479,10 @@ static void check_attempts(struct world *w, bool at_end)
 {
     if (!at_end)
         return;
-    sqlite3_stmt *q = ask(w, "SELECT run_id, count(*), min(number), max(number),"
-                             " sum(outcome = 7), max(CASE WHEN outcome = 0 THEN number ELSE 0 END)"
-                             " FROM attempts GROUP BY run_id");
+    sqlite3_stmt *q =
+        ask_stored(w, "SELECT run_id, count(*), min(number), max(number),"
+                      " sum(outcome = 7), max(CASE WHEN outcome = 0 THEN number ELSE 0 END)"
+                      " FROM attempts GROUP BY run_id");
     while (sqlite3_step(q) == SQLITE_ROW) {
         const struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
         int count = sqlite3_column_int(q, 1), last = sqlite3_column_int(q, 3);
@@ -499,7 +501,7 @@ static void check_attempts(struct world *w, bool at_end)
         if (run->state == RUN_SUCCEEDED && sqlite3_column_int(q, 5) != run->attempts)
             broken(w, "P11", "run %s has succeeded without an attempt that did", id_text(run->id));
     }
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 // What a receiver saw once it had said yes.
@@ -545,10 +547,10 @@ static void check_waiting(struct world *w, bool at_end)
 void audit_count_finals(struct world *w, int64_t counts[RUN_STATE_COUNT])
 {
     memset(counts, 0, RUN_STATE_COUNT * sizeof *counts);
-    sqlite3_stmt *q = ask(w, "SELECT state, count(*) FROM runs GROUP BY state");
+    sqlite3_stmt *q = ask_stored(w, "SELECT state, count(*) FROM runs GROUP BY state");
     while (sqlite3_step(q) == SQLITE_ROW)
         counts[sqlite3_column_int(q, 0)] = sqlite3_column_int64(q, 1);
-    sqlite3_finalize(q);
+    question_end(q);
     history_add_cleared(w, counts);
 }
 
@@ -620,10 +622,10 @@ static void check_integrity(struct world *w, bool at_end)
 {
     if (!at_end)
         return;
-    sqlite3_stmt *q = ask(w, "PRAGMA integrity_check");
+    sqlite3_stmt *q = ask_stored(w, "PRAGMA integrity_check");
     bool well =
         sqlite3_step(q) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0;
-    sqlite3_finalize(q);
+    question_end(q);
     if (!well)
         broken(w, "P19", "the store is damaged");
 }

@@ -70,12 +70,11 @@ static void sample_wait(struct world *w, const struct owed *run)
     int64_t room = run->due_most.us - run->due_least.us;
     if (room < 400 * MILLISECOND || w->jitter_count >= 100)
         return;
-    sqlite3_stmt *q;
-    sqlite3_prepare_v2(w->reading, "SELECT due_at FROM runs WHERE id = ?1", -1, &q, NULL);
+    sqlite3_stmt *q = ask_stored(w, "SELECT due_at FROM runs WHERE id = ?1");
     sqlite3_bind_int64(q, 1, run->id.value);
     bool is_there = sqlite3_step(q) == SQLITE_ROW;
     int64_t due = is_there ? sqlite3_column_int64(q, 0) : 0;
-    sqlite3_finalize(q);
+    question_end(q);
     if (!is_there)
         return; // replaced and cleared in the same turn
     if (due < run->due_least.us || due > run->due_most.us)
@@ -339,13 +338,10 @@ void model_crash(struct world *w)
 // A turn has been committed and nobody has heard of it: the runs it started are lost, too.
 static void learn_lost(struct world *w)
 {
-    sqlite3_stmt *q;
-    sqlite3_prepare_v2(w->reading,
-                       "SELECT r.id, r.attempts, r.state, d.definition FROM runs r"
-                       " JOIN revisions d ON d.id = r.revision_id"
-                       " WHERE EXISTS (SELECT * FROM attempts a WHERE a.run_id = r.id"
-                       " AND a.number = r.attempts AND a.outcome = 7)",
-                       -1, &q, NULL);
+    sqlite3_stmt *q = ask_stored(w, "SELECT r.id, r.attempts, r.state, d.definition FROM runs r"
+                                    " JOIN revisions d ON d.id = r.revision_id"
+                                    " WHERE EXISTS (SELECT * FROM attempts a WHERE a.run_id = r.id"
+                                    " AND a.number = r.attempts AND a.outcome = 7)");
     while (sqlite3_step(q) == SQLITE_ROW) {
         struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
         if (!run || !is_pending(run->state) || sqlite3_column_int(q, 1) != run->attempts + 1)
@@ -357,7 +353,7 @@ static void learn_lost(struct world *w)
         run->state = RUN_RUNNING;
         policies_learned(w, run);
     }
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 // Attempts that were under way count as lost, and are followed by another where one is left.

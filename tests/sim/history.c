@@ -84,8 +84,8 @@ static void problem(const char *format, ...)
 
 static sqlite3_stmt *ask(const char *text, int64_t value)
 {
-    sqlite3_stmt *q = NULL;
-    if (sqlite3_prepare_v2(heard.handle, text, -1, &q, NULL) != SQLITE_OK)
+    sqlite3_stmt *q = question(heard.handle, text);
+    if (!q)
         problem("the model cannot ask: %s", sqlite3_errmsg(heard.handle));
     sqlite3_bind_int64(q, 1, value);
     return q;
@@ -95,7 +95,7 @@ static int64_t number(const char *text, int64_t value)
 {
     sqlite3_stmt *q = ask(text, value);
     int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
-    sqlite3_finalize(q);
+    question_end(q);
     return n;
 }
 
@@ -119,7 +119,7 @@ static void size_now(struct size *ret)
                              .pages = sqlite3_column_int64(q, 1),
                              .free_pages = sqlite3_column_int64(q, 2),
                              .page_bytes = sqlite3_column_int64(q, 3)};
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 static void size_others(struct size *ret)
@@ -128,7 +128,7 @@ static void size_others(struct size *ret)
     if (sqlite3_step(q) == SQLITE_ROW)
         snprintf(ret->others, sizeof ret->others, "%s", (const char *)sqlite3_column_text(q, 0));
     ret->runs = sqlite3_column_int64(q, 1);
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 static size_t list_ended(const struct history_place *place, struct ended *ret, size_t max)
@@ -152,7 +152,7 @@ static size_t list_ended(const struct history_place *place, struct ended *ret, s
         run->must_stay = sqlite3_column_int(q, 3) || run->run.value == newest || (open && young);
         run->may_stay = open;
     }
-    sqlite3_finalize(q);
+    question_end(q);
     return count;
 }
 
@@ -193,7 +193,7 @@ static void note_gone(run_id run)
     sqlite3_stmt *q = ask(STORED_RUNS " WHERE r.id = ?1", run.value);
     if (sqlite3_step(q) == SQLITE_ROW)
         stored_read(heard.world, q, &heard.gone[heard.count++]);
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 static void check_limits(const struct history_limits *limits)
@@ -417,21 +417,13 @@ void history_add_cleared(const struct world *w, int64_t counts[RUN_STATE_COUNT])
 
 // --- what is stored ---
 
-static sqlite3_stmt *question(struct world *w, const char *text)
-{
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(w->reading, text, -1, &q, NULL) != SQLITE_OK)
-        broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
-    return q;
-}
-
 static void check_books(struct world *w)
 {
     int64_t entered[RUN_STATE_COUNT] = {(int64_t)w->run_count};
     for (size_t i = 0; i < w->run_count; i++)
         if (wall_is_set(w->runs[i].finished_at))
             entered[w->runs[i].state]++;
-    sqlite3_stmt *q = question(w, "SELECT state, entered, cleared FROM books");
+    sqlite3_stmt *q = ask_stored(w, "SELECT state, entered, cleared FROM books");
     while (sqlite3_step(q) == SQLITE_ROW) {
         int state = sqlite3_column_int(q, 0);
         int64_t n = sqlite3_column_int64(q, 1), cleared = sqlite3_column_int64(q, 2);
@@ -442,25 +434,25 @@ static void check_books(struct world *w)
                    (long long)n, run_state_text((enum run_state)state), (long long)cleared,
                    (long long)entered[state], (long long)w->history.cleared[state]);
     }
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 static void check_none(struct world *w, const char *what, const char *text)
 {
-    sqlite3_stmt *q = question(w, text);
+    sqlite3_stmt *q = ask_stored(w, text);
     if (sqlite3_step(q) == SQLITE_ROW)
         broken(w, "P20", "%s: %lld", what, (long long)sqlite3_column_int64(q, 0));
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 static void check_mark(struct world *w)
 {
     wall mark = WALL_NONE;
-    sqlite3_stmt *q = question(
+    sqlite3_stmt *q = ask_stored(
         w, "SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'history_cleared_until'");
     if (sqlite3_step(q) == SQLITE_ROW)
         mark.us = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
+    question_end(q);
     if (mark.us != w->history.until.us)
         broken(w, "P20", "the store says that it was cleared until %lld, and it was until %lld",
                (long long)mark.us, (long long)w->history.until.us);

@@ -251,7 +251,7 @@ static bool is_skipped(struct world *w, int task, wall nominal)
              task, w->tasks[task].generation, RUN_SKIPPED);
     sqlite3_stmt *q = ask_about(w, text, nominal.us);
     bool skipped = sqlite3_column_int(q, 0) > 0;
-    sqlite3_finalize(q);
+    question_end(q);
     return skipped;
 }
 

@@ -313,7 +313,7 @@ static wall due_stored(struct world *w, run_id run)
         return gone;
     sqlite3_stmt *q = ask_about(w, "SELECT due_at FROM runs WHERE id = ?1", run.value);
     wall due = {sqlite3_column_int64(q, 0)};
-    sqlite3_finalize(q);
+    question_end(q);
     return due;
 }
 
@@ -508,7 +508,7 @@ static void find_again(struct world *w, struct owed *run)
     int64_t most_us = bounded ? sqlite3_column_int64(q, 1) + base : INT64_MAX;
     int64_t length_us = sqlite3_column_int64(q, 2);
     bool callback = sqlite3_column_int(q, 3) == LEASE_CALLBACK;
-    sqlite3_finalize(q);
+    question_end(q);
     bool same = lease->boot == w->workers.boot;
     int64_t expected = lease->unseen ? until_us : until_after_start(w, lease, same);
     if (!w->workers.start_failed && !lease->unseen &&
@@ -544,12 +544,8 @@ void leases_audit(struct world *w, bool at_end)
 {
     (void)at_end;
     size_t found = 0;
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(w->reading,
-                           "SELECT l.run_id, l.steady_until, r.fence FROM leases l"
-                           " LEFT JOIN runs r ON r.id = l.run_id",
-                           -1, &q, NULL) != SQLITE_OK)
-        broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
+    sqlite3_stmt *q = ask_stored(w, "SELECT l.run_id, l.steady_until, r.fence FROM leases l"
+                                    " LEFT JOIN runs r ON r.id = l.run_id");
     while (sqlite3_step(q) == SQLITE_ROW) {
         const struct owed *run = owed_find(w, (run_id){sqlite3_column_int64(q, 0)});
         if (!run || !run->leased || run->fence != sqlite3_column_int64(q, 2))
@@ -559,7 +555,7 @@ void leases_audit(struct world *w, bool at_end)
             broken(w, "P4", "the lease of %s is stored with another end", id_text(run->id));
         found++;
     }
-    sqlite3_finalize(q);
+    question_end(q);
     if (found != w->workers.leased_count)
         broken(w, "P4", "%zu leases are stored, and %zu were given", found,
                w->workers.leased_count);

@@ -644,7 +644,7 @@ static int webhook_told(struct world *w, const struct told *told)
         if (strcmp((const char *)sqlite3_column_text(q, 0),
                    w->specs[w->notices.webhooks[i].spec].task->definition) == 0)
             found = i;
-    sqlite3_finalize(q);
+    question_end(q);
     if (found < 0)
         broken(w, NAME, "a notice goes to nobody who was named");
     return found;

@@ -7,6 +7,7 @@
 
 #define FIRST_S INT64_C(1767139200) // 2025-12-31
 #define LAST_S INT64_C(1861920000)  // 2029-01-01
+#define SCANNED_S (6 * 3600) // no zone changes twice within it
 #define CHANGES_MAX 40
 #define MINUTES_OF_A_DAY 1440
 
@@ -71,9 +72,9 @@ static struct clock_of_zone *zone_at(int number)
     setenv("TZ", zone->name, 1);
     tzset();
     zone->offset_s = asked_offset(FIRST_S);
-    for (int64_t at = FIRST_S; at < LAST_S; at += 3600)
-        if (asked_offset(at) != asked_offset(at + 3600))
-            add_change(zone, at, at + 3600);
+    for (int64_t at = FIRST_S; at < LAST_S; at += SCANNED_S)
+        if (asked_offset(at) != asked_offset(at + SCANNED_S))
+            add_change(zone, at, at + SCANNED_S);
     setenv("TZ", "UTC", 1);
     tzset();
     zone->known = true;

@@ -95,9 +95,7 @@ void policies_owed(struct world *w, struct owed *run, int spec)
 
 sqlite3_stmt *ask_about(struct world *w, const char *text, int64_t value)
 {
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(w->reading, text, -1, &q, NULL) != SQLITE_OK)
-        broken(w, "sim", "the model cannot ask: %s", sqlite3_errmsg(w->reading));
+    sqlite3_stmt *q = ask_stored(w, text);
     sqlite3_bind_int64(q, 1, value);
     if (sqlite3_step(q) != SQLITE_ROW)
         broken(w, "P4", "row %lld is not there: %.100s", (long long)value, text);
@@ -111,7 +109,7 @@ void policies_learned(struct world *w, struct owed *run)
     bool limited = sqlite3_column_type(q, 0) != SQLITE_NULL;
     wall deadline = limited ? (wall){sqlite3_column_int64(q, 0)} : WALL_NEVER;
     int priority = sqlite3_column_int(q, 1);
-    sqlite3_finalize(q);
+    question_end(q);
     policies_learned_as(w, run, deadline, priority);
 }
 
@@ -373,14 +371,11 @@ static void check_row(struct world *w, const struct owed *run, sqlite3_stmt *q)
 void policies_audit(struct world *w, bool at_end)
 {
     (void)at_end;
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(w->reading,
-                           "SELECT id, deadline_at, priority, reason, state, finished_at FROM runs",
-                           -1, &q, NULL) != SQLITE_OK)
-        broken(w, "sim", "the auditor cannot ask: %s", sqlite3_errmsg(w->reading));
+    sqlite3_stmt *q =
+        ask_stored(w, "SELECT id, deadline_at, priority, reason, state, finished_at FROM runs");
     while (sqlite3_step(q) == SQLITE_ROW)
         check_row(w, owed_find(w, (run_id){sqlite3_column_int64(q, 0)}), q);
-    sqlite3_finalize(q);
+    question_end(q);
 }
 
 void policies_done(struct world *w)

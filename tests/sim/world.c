@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/sqlite.h"
 
 #define TURN_US 200   // what a turn takes, where nothing stands still
 #define SPINS_MAX 300 // turns at once, one after the other, that nobody asked for
@@ -126,6 +127,7 @@ static void let_server_go(struct world *w)
         let_go(w->inbox[--w->inbox_count]);
     scheduler_free(w->scheduler);
     leases_crash(w, w->scheduler != NULL);
+    questions_end(sqlite_of(w->store)->database.handle);
     store_close(w->store);
     w->scheduler = NULL;
     w->store = NULL;
@@ -563,6 +565,7 @@ static void done(struct world *w)
 {
     if (w->store)
         let_server_go(w);
+    questions_end(w->reading);
     sqlite3_close(w->reading);
     remove_files(w);
     for (int i = 0; i < w->spec_count; i++)

@@ -41,6 +41,7 @@
 #include "sim/jobs.h"
 #include "sim/notices.h"
 #include "sim/policies.h"
+#include "sim/question.h"
 #include "sim/workers.h"
 
 // --- what users have written ---
@@ -386,6 +387,8 @@ bool is_pending(enum run_state state);
 
 // audit.c
 void audit(struct world *w, bool at_end);
+// As question() on the auditor's connection; never NULL.
+sqlite3_stmt *ask_stored(struct world *w, const char *text);
 void stored_read(struct world *w, sqlite3_stmt *q, struct stored *ret);
 // One row against what is known of its run; of what is not known yet it is the first that is heard.
 struct owed *audit_run(struct world *w, const struct stored *row, bool at_end);

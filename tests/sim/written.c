@@ -140,7 +140,7 @@ int task_of_row(struct world *w, int64_t row)
             return task;
     sqlite3_stmt *q = ask_about(w, "SELECT name FROM tasks WHERE id = ?1", row);
     int task = task_of((const char *)sqlite3_column_text(q, 0));
-    sqlite3_finalize(q);
+    question_end(q);
     w->policies.rows[task] = row;
     return task;
 }

@@ -378,7 +378,9 @@ def tls_kinds(certificates: Certificates) -> list[Kind]:
         Kind("no TLS", not_tls, NOT_REACHED, no_tls, tls=True),
         Kind("plain HTTP", answer_and_hold(EMPTY), NOT_REACHED, ("no connection within {timeout}s", "TLS"), tls=True),
         Kind("a handshake that stalls", tls_stalls, NOT_REACHED, ("no connection within {timeout}s",), tls=True),
-        Kind("a record that never ends", server_hello_only, NOT_REACHED, ("no connection within {timeout}s",), tls=True),
+        Kind(
+            "a record that never ends", server_hello_only, NOT_REACHED, ("no connection within {timeout}s",), tls=True
+        ),
         Kind("closed in the handshake", reset_at_once, NOT_REACHED, no_tls, tls=True),
     ]
 
