@@ -88,7 +88,7 @@ check: ## what CI runs, as .ci/run does: layers, format, all tests, thread sanit
 	@.ci/run
 
 wheels: ## build the Python packages, client and server, into build/wheels
-	@tools/setup build test
+	@tools/setup build wheels
 	@tools/wheels
 
 format: ## put C and Python files into the house's form
@@ -105,9 +105,10 @@ bench: ## measure, print the table, write it to bench/results (ROWS=create,batch
 	@tools/build release punctual bench
 	@$(PYTHON) bench/run $(if $(ROWS),--rows $(ROWS)) $(if $(QUICK),--quick) $(if $(PERF),--perf)
 
-fresh: ## try the README's two commands inside a newly made Debian 12 (needs root)
+fresh: ## try the README's two commands, and the quick start with Python, each in a newly made Debian 12 (needs root)
 	@tools/setup fresh
 	@tools/fresh
+	@tools/fresh python
 
 clean: ## remove what was built; stores stay
 	rm -rf build build-asan build-tsan build-mutants .pytest_cache .ruff_cache .mypy_cache clients/python/dist .venv

@@ -4,6 +4,11 @@
 something lasting (`punctual serve`, `uvicorn`, `punctual-worker`) run beside the rest until the end, and
 `export` holds from there on; other lines of them are for the eye. `sh` blocks must succeed. Addresses are
 replaced, so that pages run side by side.
+
+    python3 clients/python/tests/pages.py PAGE
+
+runs all lines of `console` blocks, those that install too, in an empty folder, with nothing in PATH but what
+the machine has. The clone of which a page speaks is this one. It needs nothing but Python.
 """
 
 import os
@@ -11,6 +16,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +24,9 @@ SOURCE = ROOT / "clients" / "python" / "src"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# (\S+\.(?:py|yaml))\n")
 SERVER, APP = "127.0.0.1:8640", "127.0.0.1:8000"
+CLONE = "/path/to/punctual"
 LIMIT_S = 180
+INSTALLING_LIMIT_S = 900  # packages come over the network
 
 # How a newcomer sees that something has started. Bounded, so that a page that cannot work ends.
 BEGINNING = """set -e
@@ -54,8 +62,8 @@ def started(line: str, number: int) -> list[str]:
     return lines
 
 
-def script_of(page: Path) -> str:
-    """One script for the whole page."""
+def script_of(page: Path, installs: bool = False) -> str:
+    """One script for the whole page. `installs`: with those lines that make the environment it runs in."""
     lines = [BEGINNING]
     for number, (kind, content) in enumerate(BLOCK.findall(page.read_text()), 1):
         named = NAMED.match(content)
@@ -67,14 +75,16 @@ def script_of(page: Path) -> str:
             for line in content.splitlines():
                 if line.startswith(("punctual serve", "uvicorn ", "punctual-worker ")):
                     lines += started(line, number)
-                elif line.startswith("export "):
-                    lines.append(line)
+                elif installs or line.startswith("export "):
+                    lines.append(line.replace(CLONE, str(ROOT)))
     return "\n".join(lines) + "\n"
 
 
-def run_page(page: Path, folder: Path, path: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_page(
+    page: Path, folder: Path, path: str, installs: bool = False, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Runs a page in an empty folder with this PATH. Where it starts no server, there is one already."""
-    script = script_of(page)
+    script = script_of(page, installs)
     if "punctual serve" not in script:
         first = "\n".join(started("punctual serve --allow-commands", 0))
         script = script.replace(BEGINNING, BEGINNING + first + "\n")
@@ -95,7 +105,7 @@ def run_page(page: Path, folder: Path, path: str, **env: str) -> subprocess.Comp
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=LIMIT_S,
+        timeout=INSTALLING_LIMIT_S if installs else LIMIT_S,
         check=False,
     )
 
@@ -110,3 +120,15 @@ def tools_of_this_repository(folder: Path, program: Path) -> str:
     )
     worker.chmod(0o755)
     return os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def main() -> int:
+    """Types one page; its output is what a reader would see. 0 when each command of it succeeded."""
+    with tempfile.TemporaryDirectory(prefix="punctual-page-") as folder:
+        done = run_page(Path(sys.argv[1]).resolve(), Path(folder), os.environ["PATH"], installs=True)
+    print(done.stdout, end="")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

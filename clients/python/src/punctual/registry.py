@@ -205,8 +205,8 @@ def _adapter_of(annotation: Any, title: str) -> Any:
         from pydantic import TypeAdapter
     except ImportError:
         raise TypeError(
-            f"{title}: to validate the payload pydantic is needed: pip install 'punctual[fastapi]', "
-            "or annotate it with Any"
+            f"{title}: validating the payload needs pydantic, which is not installed: pip install pydantic "
+            "(the extra [fastapi] of this package brings it). Or annotate the payload with Any"
         ) from None
     return TypeAdapter(annotation)
 

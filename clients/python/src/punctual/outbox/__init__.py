@@ -17,6 +17,17 @@ nothing waits for the network. A relay hands the rows over to the server and del
     command.py    punctual-relay
 """
 
+try:
+    import sqlalchemy as _sqlalchemy  # noqa: F401  # before the modules below, to say what to do where it is not there
+except ModuleNotFoundError as missing:
+    if missing.name != "sqlalchemy":
+        raise
+    raise ModuleNotFoundError(
+        "the outbox needs SQLAlchemy 2, which is not installed: pip install 'sqlalchemy[asyncio]>=2' "
+        "(the extra [sqlalchemy] of this package brings it)",
+        name="sqlalchemy",
+    ) from None
+
 from punctual.outbox.handover import Options
 from punctual.outbox.relay import AsyncRelay, Relay, flush_all
 from punctual.outbox.table import (

@@ -47,7 +47,8 @@ exit codes:
   0 all that was begun is over and reported, 1 something was left behind, or the worker could not begin,
   2 wrong arguments; 128 and the signal's number after a second signal
 
-Needs pip install 'punctual[worker]'. The log is one JSON object a line, on standard error.
+Payloads with a type need pydantic: pip install pydantic (the extra [fastapi] of this package brings it).
+The log is one JSON object a line, on standard error.
 """
 
 
