@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8640
 STORE ?= punctual.db
 APPLY ?= examples/punctual.yaml
 N ?= 30
-POINTS ?= 30000
+POINTS ?= 22000
 SEEDS ?= 2000
 RUNS ?= 10000
 ROWS ?=
@@ -42,7 +42,7 @@ demo: build ## a FastAPI service beside the server, and a day of its work in sec
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http python faults wheels crash=$(N) chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants
+	@tools/test check unit http python faults wheels+crash=$(N)+chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants=3
 
 unit: ## only the units and the store suite
 	@tools/setup build test
@@ -60,7 +60,7 @@ faults: ## only faults from outside: hostile receivers and clients, children, di
 	@tools/setup build test
 	@tools/test faults
 
-power: ## only the power cuts and failing calls under the store (POINTS=30000)
+power: ## only the power cuts and failing calls under the store (POINTS=22000)
 	@tools/setup build test
 	@tools/test power=$(POINTS)
 
