@@ -46,7 +46,7 @@ static void miss_if_late(struct scheduler *s, wall now, run_id id)
 
 void miss_late_runs(struct scheduler *s, wall now)
 {
-    static _Thread_local struct deadline rows[MISSED_A_TURN];
+    struct deadline rows[MISSED_A_TURN];
     size_t count;
     if (s->broken || now.us <= s->next_deadline.us ||
         !went_well(s, store_load_deadlines(s->store, MISSED_A_TURN, rows, &count)))

@@ -106,7 +106,7 @@ enum status due_load(struct due *due, struct store *store, wall now)
 {
     if (due_load_at(due, now).us > now.us)
         return STATUS_OK;
-    static _Thread_local struct due_row rows[CHUNK];
+    struct due_row rows[CHUNK];
     wall until = wall_plus(now, due->horizon_us);
     size_t count;
     enum status status = store_load_due(store, due->edge, due->edge_id, until, CHUNK, rows, &count);

@@ -75,7 +75,7 @@ static void feed_row(struct scheduler *s, const struct due_row *row)
 
 void feed_lines(struct scheduler *s, wall until)
 {
-    static _Thread_local struct due_row rows[CHUNK];
+    struct due_row rows[CHUNK];
     struct feed *feed = &s->feed;
     size_t count;
     if (s->broken || (!feed->on && !begin_feed(s, until)))

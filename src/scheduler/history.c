@@ -3,6 +3,7 @@
 #include "scheduler/state.h"
 
 #define LOOK_EVERY_US SECOND // while there is nothing to clear
+#define LOOK_QUIET_US MINUTE // and nothing is written: then only age can make something go
 #define IDLE_STEP_US (20 * MILLISECOND)
 #define RUNS_A_BUSY_TURN 16 // and two for each that ended
 #define RUNS_A_TURN_MOST 2000
@@ -34,15 +35,21 @@ static bool clear_some(struct scheduler *s, const struct history_limits *limits,
     return cleared.more;
 }
 
+static bool is_time_to_look(const struct scheduler *s, wall now)
+{
+    const struct history *h = &s->history;
+    int64_t every = s->turn == h->turn ? LOOK_QUIET_US : LOOK_EVERY_US;
+    // The clock may have been set back: then the next look is now.
+    return !wall_is_set(h->looked) || now.us - h->looked.us >= every || now.us < h->looked.us;
+}
+
 void keep_history(struct scheduler *s, wall now, bool idle)
 {
     struct history *h = &s->history;
     if (s->broken || s->stopping || !has_limits(&s->options))
         return;
     uint64_t ended = count_ended(&s->metrics);
-    // The clock may have been set back: then the next look is now.
-    bool time_to_look = now.us >= h->next.us || h->next.us - now.us > LOOK_EVERY_US;
-    if (!h->more && !time_to_look)
+    if (!h->more && !is_time_to_look(s, now))
         return;
     if (!wall_is_set(h->began) || now.us - h->began.us >= BEGIN_ANEW_US || now.us < h->began.us) {
         h->place = (struct history_place){.ended = WALL_NONE};
@@ -53,15 +60,17 @@ void keep_history(struct scheduler *s, wall now, bool idle)
     if (budget > RUNS_A_TURN_MOST)
         budget = RUNS_A_TURN_MOST;
     h->ended = ended;
+    h->turn = s->turn;
+    h->looked = now;
     do {
         size_t max = budget < HISTORY_STEP_MAX ? budget : HISTORY_STEP_MAX;
         h->more = clear_some(s, &limits, max);
         budget -= max;
     } while (h->more && budget > 0);
-    h->next = wall_plus(now, h->more ? IDLE_STEP_US : LOOK_EVERY_US);
 }
 
 wall history_next(const struct scheduler *s)
 {
-    return s->history.more && !s->stopping ? s->history.next : WALL_NEVER;
+    const struct history *h = &s->history;
+    return h->more && !s->stopping ? wall_plus(h->looked, IDLE_STEP_US) : WALL_NEVER;
 }

@@ -356,7 +356,7 @@ void load_cursors(struct scheduler *s, wall now)
     wall until = wall_plus(now, s->options.horizon_us);
     if (s->broken || load_at(s, now).us > now.us)
         return;
-    static _Thread_local struct cursor rows[CHUNK];
+    struct cursor rows[CHUNK];
     size_t count = CHUNK;
     // All of the stretch at once: a cursor that moves meanwhile must find its place either loaded
     // or not.

@@ -70,7 +70,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct store 
     endpoints_init(&s->endpoints);
     s->cursor_edge = (struct cursor){.next_at = WALL_NONE};
     s->cursors_covered = WALL_NONE;
-    s->history.began = WALL_NONE;
+    s->history.began = s->history.looked = WALL_NONE;
     known_init(&s->known, store);
     buffer_init(&s->journal, JOURNAL_OF_A_TURN_MAX);
     status = load_sweeps(s);

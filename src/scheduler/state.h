@@ -134,7 +134,8 @@ struct scheduler {
     struct history {
         struct history_place place; // how far this round has come
         wall began;                 // when it did
-        wall next;                  // when to look again
+        wall looked;                // at the last look
+        int64_t turn;               // the last that had written anything then
         bool more;                  // there is more to clear
         uint64_t ended;             // how many runs had ended at the last look
         uint64_t cleared;           // since the start

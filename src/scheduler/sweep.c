@@ -14,7 +14,7 @@
 static enum status cancel_some(struct scheduler *s, wall now, const struct sweep *sweep,
                                bool *ret_done)
 {
-    static _Thread_local run_id ids[CANCELED_A_TURN];
+    run_id ids[CANCELED_A_TURN];
     size_t count;
     struct known_task *known;
     enum status status = known_task_by_id(&s->known, sweep->task, &known);

@@ -9,7 +9,8 @@
 #include "store/sqlite.h"
 #include "store/verbs.h"
 
-#define LOOK_US SECOND // docs/operate/history.md: how often, and how much of a turn
+#define LOOK_US SECOND  // docs/operate/history.md: how often, and how much of a turn
+#define QUIET_US MINUTE // how often where nothing is written
 #define BUSY_RUNS 16
 #define TURN_RUNS 2000
 #define ROUND_US (10 * MINUTE) // then what had to stay is looked at again
@@ -66,7 +67,7 @@ static struct {
     sqlite3 *handle;
     struct stored *gone; // in the turn under way
     size_t count, room;
-    bool called, more, anew;
+    bool called, more, anew, wrote;
     int64_t ended;
     char problem[300];
 } heard;
@@ -291,6 +292,14 @@ static enum status hear_clear(struct store *store, const struct history_limits *
     return status;
 }
 
+// Whatever changes a run, or a task, is told in the journal.
+static enum status hear_journal(struct store *store, int64_t turn, wall at, const char *events,
+                                size_t size)
+{
+    heard.wrote = true;
+    return heard.before.add_journal(store, turn, at, events, size);
+}
+
 void history_watch(struct world *w, struct store_verbs *verbs)
 {
     if (!w->history.on)
@@ -298,6 +307,7 @@ void history_watch(struct world *w, struct store_verbs *verbs)
     heard.world = w;
     heard.before = *verbs;
     verbs->clear_history = hear_clear;
+    verbs->add_journal = hear_journal;
     history_turn(w);
 }
 
@@ -305,7 +315,7 @@ void history_turn(struct world *w)
 {
     (void)w;
     heard.count = 0;
-    heard.called = heard.more = heard.anew = false;
+    heard.called = heard.more = heard.anew = heard.wrote = false;
     *heard.problem = '\0';
 }
 
@@ -330,8 +340,9 @@ void history_started(struct world *w)
 {
     struct history_known *history = &w->history;
     history->looked_us = w->now_us;
+    history->looked = WALL_NONE; // not since the start
     history->began_us = 0;
-    history->more = false;
+    history->more = history->wrote = false;
     history->ended = 0;
     for (unsigned state = RUN_SUCCEEDED; state < RUN_STATE_COUNT; state++)
         history->ended += w->final_at_start[state];
@@ -343,7 +354,9 @@ static void check_pace(struct world *w, bool idle)
     struct history_known *history = &w->history;
     int64_t since = w->now_us - history->looked_us;
     int64_t slack = EPSILON_US + since / 1000; // the clock may drift
-    if (!heard.called && (history->more || since > LOOK_US + slack))
+    bool quiet = !history->wrote && wall_is_set(history->looked) &&
+                 wall_of(w).us - history->looked.us <= QUIET_US;
+    if (!heard.called && (history->more || (since > LOOK_US + slack && !quiet)))
         broken(w, "P20", "history is not looked at for %lld ms, and %s",
                (long long)(since / MILLISECOND), history->more ? "there is more" : "it is time");
     if (!heard.called)
@@ -359,13 +372,15 @@ static void check_pace(struct world *w, bool idle)
                (long long)most);
     if (heard.anew)
         history->began_us = w->now_us;
-    if (w->now_us - history->began_us > ROUND_US + LOOK_US + slack &&
+    if (w->now_us - history->began_us > ROUND_US + QUIET_US + slack &&
         w->disturbed_us <= history->began_us)
         broken(w, "P20", "what had to stay is not looked at again for %lld min",
                (long long)((w->now_us - history->began_us) / MINUTE));
     history->looked_us = w->now_us;
+    history->looked = wall_of(w);
     history->ended = ended;
     history->more = heard.more;
+    history->wrote = false;
 }
 
 static void was_cleared(struct world *w, const struct stored *row)
@@ -389,6 +404,7 @@ void history_wrote(struct world *w, bool idle, bool heard_of)
         broken(w, "P20", "%s", heard.problem);
     if (heard_of)
         check_pace(w, idle);
+    w->history.wrote = w->history.wrote || heard.wrote;
     size_t count = heard.count;
     heard.count = 0; // they count as cleared from here on
     for (size_t i = 0; i < count; i++)

@@ -20,6 +20,8 @@ struct history_known {
     int64_t cleared[RUN_STATE_COUNT];
     wall until;        // the latest end of what was cleared
     int64_t looked_us; // steady
+    wall looked;       // and as the clock showed it
+    bool wrote;        // something, since then
     int64_t began_us;  // the round
     int64_t ended;     // how many runs had ended at the last look
     bool more;         // it has not come to its end
