@@ -29,6 +29,7 @@
 #define BREAK_AT_TASKS 1000
 #define BREAK_AT_RUNS 50
 #define BREAK_MOST_US SECOND
+#define BREAK_LEAST_US (20 * MILLISECOND) // shorter ones are taken together: to wake up costs, too
 
 struct found { // in one round that found something
     steady at;
@@ -108,15 +109,19 @@ static void conclude(struct auditor *auditor, const struct audit *audit, wall un
 // STATUS_END: all of the window was looked over. STATUS_OK: it is time to end.
 static enum status go_over(struct auditor *auditor, struct audit *audit)
 {
+    int64_t rest = 0;
     for (;;) {
         steady before = steady_now();
         int64_t times = audit_is_at_tasks(audit) ? BREAK_AT_TASKS : BREAK_AT_RUNS;
         enum status status = audit_step(audit);
         if (status != STATUS_OK)
             return status;
-        int64_t rest = (steady_now().us - before.us) * times;
+        rest += (steady_now().us - before.us) * times;
+        if (rest < BREAK_LEAST_US)
+            continue;
         if (!pause_for(auditor, rest < BREAK_MOST_US ? rest : BREAK_MOST_US))
             return STATUS_OK;
+        rest = 0;
     }
 }
 
