@@ -42,7 +42,7 @@ demo: build ## a FastAPI service beside the server, and a day of its work in sec
 
 test: ## install what is missing, build with sanitizers and run everything
 	@tools/setup build test
-	@tools/test check unit http python faults wheels+crash=$(N)+chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants=4
+	@tools/test check unit http python faults wheels+crash=$(N)+chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants=5
 
 unit: ## only the units and the store suite
 	@tools/setup build test
