@@ -16,7 +16,6 @@ import argparse
 import json
 import pickle
 import random
-import shutil
 import sqlite3
 import sys
 import tempfile
@@ -32,32 +31,14 @@ import load
 from evidence import OK, UNKNOWN, Evidence, Kill, Tick
 from promises import PROMISES
 
+from support.report import Report
 from support.server import Server, binary
 from support.waiting import wait_for
 from support.words import all_of, all_runs, get_run, put_task
 
-SHOWN = 8  # violations of one promise that are printed
 SETTLE_S = 60.0
 SELF_TEST_KILLS = 8
 CALM_EVERY, CALM_S = 8, 4.0  # kills, and seconds before such a one
-
-
-class Report:
-    """Prints one line for each check and counts."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, name: str, faults: list[str]) -> None:
-        if not faults:
-            self.passed += 1
-            print(f"  ok      {name}")
-            return
-        self.failed += 1
-        print(f"  FAILED  {name}: {len(faults)}")
-        for fault in faults[:SHOWN]:
-            print(f"            {fault}")
 
 
 # --- collecting ---
@@ -223,8 +204,7 @@ def replay(path: Path) -> int:
         report.check(name, list(promise(seen)))
     for name, fault in doctor.examine(seen):
         report.check(f"caught: {name}", [fault] if fault else [])
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.conclude()
 
 
 def main() -> int:
@@ -237,7 +217,6 @@ def main() -> int:
         sys.exit(f"crash: there is no server at {program}: build it, or name it with --binary or PUNCTUAL")
     folder = Path(tempfile.mkdtemp(prefix="punctual-crash-"))
     print(f"crash: {kills} kills of {program}, seed {options.seed}", flush=True)
-    began = time.monotonic()
     server = Server(folder, program=program)
     report = Report()
     try:
@@ -251,13 +230,7 @@ def main() -> int:
         if server.process is not None:
             server.process.kill()
             server.process.wait()
-    print(f"  took {time.monotonic() - began:.0f} s")
-    if report.failed:
-        print(f"  logs and store are kept in {folder}")
-    else:
-        shutil.rmtree(folder)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.conclude(folder)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import http.client
 import json
 import pickle
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -35,33 +34,15 @@ from load import Load
 from promises import PROMISES
 from world import World
 
+from support.report import Report
 from support.server import Server, binary
 from support.waiting import wait_for
 from support.words import all_of
 
-SHOWN = 8  # violations of one promise that are printed
 SETTLE_S = 90.0
 RUNS_FOR_EACH_BLOW = 200
 FEWEST_BLOWS = 16
 BLOWS = ["app"] * 7 + ["worker"] * 5 + ["server"] * 3 + ["pause"]  # a deck, shuffled again and again
-
-
-class Report:
-    """Prints one line for each check and counts."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, name: str, faults: list[str]) -> None:
-        if not faults:
-            self.passed += 1
-            print(f"  ok      {name}", flush=True)
-            return
-        self.failed += 1
-        print(f"  FAILED  {name}: {len(faults)}", flush=True)
-        for fault in faults[:SHOWN]:
-            print(f"            {fault}", flush=True)
 
 
 # --- collecting ---
@@ -218,8 +199,7 @@ def replay(path: Path) -> int:
     seen = pickle.loads(path.read_bytes())
     tell(seen)
     check_all(report, seen)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.conclude()
 
 
 def main() -> int:
@@ -231,7 +211,6 @@ def main() -> int:
         sys.exit(f"chaos: there is no server at {program}: build it, or name it with --binary or PUNCTUAL")
     folder = Path(tempfile.mkdtemp(prefix="punctual-chaos-"))
     print(f"chaos: {options.runs} runs on {program}, seed {options.seed}", flush=True)
-    began = time.monotonic()
     report = Report()
     world = World(folder, program)
     try:
@@ -247,13 +226,7 @@ def main() -> int:
         report.check("everything starts, serves and ends", [str(fault)])
     finally:
         world.end()
-    print(f"  took {time.monotonic() - began:.0f} s")
-    if report.failed:
-        print(f"  logs and store are kept in {folder}")
-    else:
-        shutil.rmtree(folder)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.conclude(folder)
 
 
 if __name__ == "__main__":
