@@ -48,13 +48,13 @@ void keep_history(struct scheduler *s, wall now, bool idle)
     struct history *h = &s->history;
     if (s->broken || s->stopping || !has_limits(&s->options))
         return;
-    uint64_t ended = count_ended(&s->metrics);
     if (!h->more && !is_time_to_look(s, now))
         return;
     if (!wall_is_set(h->began) || now.us - h->began.us >= BEGIN_ANEW_US || now.us < h->began.us) {
         h->place = (struct history_place){.ended = WALL_NONE};
         h->began = now;
     }
+    uint64_t ended = count_ended(&s->metrics);
     struct history_limits limits = limits_at(&s->options, now);
     size_t budget = idle ? HISTORY_STEP_MAX : RUNS_A_BUSY_TURN + 2 * (size_t)(ended - h->ended);
     if (budget > RUNS_A_TURN_MOST)

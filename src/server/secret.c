@@ -18,13 +18,7 @@ enum status secret_find_or_make(struct store *store, char secret[static SECRET_T
     char *made = signing_secret_new();
     snprintf(secret, SECRET_TEXT, "%s", made);
     free(made);
-    status = store_begin(store);
-    if (status == STATUS_OK)
-        status = store_put_setting(store, SETTING, secret);
-    if (status == STATUS_OK)
-        return store_commit(store);
-    store_rollback(store);
-    return status;
+    return store_keep_setting(store, SETTING, secret);
 }
 
 static const char help[] =

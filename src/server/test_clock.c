@@ -65,11 +65,5 @@ enum status test_clock_keep(struct store *store, wall now)
 {
     char text[32];
     snprintf(text, sizeof text, "%" PRId64, now.us);
-    enum status status = store_begin(store);
-    if (status == STATUS_OK)
-        status = store_put_setting(store, STORE_TEST_CLOCK, text);
-    if (status == STATUS_OK)
-        return store_commit(store);
-    store_rollback(store);
-    return status;
+    return store_keep_setting(store, STORE_TEST_CLOCK, text);
 }

@@ -65,6 +65,17 @@ enum status store_put_setting(struct store *store, const char *name, const char 
     return store->verbs->put_setting(store, name, value);
 }
 
+enum status store_keep_setting(struct store *store, const char *name, const char *value)
+{
+    enum status status = store_begin(store);
+    if (status == STATUS_OK)
+        status = store_put_setting(store, name, value);
+    if (status == STATUS_OK)
+        return store_commit(store);
+    store_rollback(store);
+    return status;
+}
+
 enum status store_find_task(struct store *store, const char *name, struct task_record *ret)
 {
     return store->verbs->find_task(store, name, ret);

@@ -48,6 +48,8 @@ enum status store_start(struct store *store, struct store_start *ret);
 // A value kept by name ("signing_secret"): at most `size` bytes with the NUL. STATUS_NOT_FOUND.
 enum status store_get_setting(struct store *store, const char *name, char *value, size_t size);
 enum status store_put_setting(struct store *store, const char *name, const char *value);
+// The same in a transaction of its own, between two turns.
+enum status store_keep_setting(struct store *store, const char *name, const char *value);
 
 // --- tasks ---
 struct task_record {
