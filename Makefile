@@ -40,7 +40,7 @@ demo: build ## a FastAPI service beside the server, and a day of its work in sec
 	@tools/setup demo
 	@tools/demo $(if $(END),--end)
 
-test: ## install what is missing, build with sanitizers and run everything
+test: ## install what is missing, build with sanitizers and run the tests
 	@tools/setup build test
 	@tools/test check unit http python faults wheels+crash=$(N)+chaos=$(RUNS) power=$(POINTS) sim=$(SEEDS) mutants=5
 
